@@ -1,0 +1,83 @@
+// Entry of the addon: one Environment a JavaScript thread, errors, and facts about the libtorch it runs on.
+#include "native.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/version.h>
+
+namespace stopgrad {
+
+Napi::Error makeError(Napi::Env env, const std::string& message) {
+  Environment& state = environment(env);
+  if (state.errorClass.IsEmpty()) return Napi::Error::New(env, message);
+  return Napi::Error(env, state.errorClass.New({Napi::String::New(env, message)}));
+}
+
+std::string messageOf(const std::exception& error) {
+  std::string text;
+  if (const auto* torchError = dynamic_cast<const c10::Error*>(&error)) {
+    text = torchError->what_without_backtrace();
+  } else if (dynamic_cast<const std::bad_alloc*>(&error)) {
+    text = "out of memory";
+  } else {
+    text = error.what();
+  }
+  const size_t backtrace = text.find("\nException raised from ");
+  if (backtrace != std::string::npos) text.resize(backtrace);
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+namespace {
+
+int64_t deviceCount(at::DeviceType type) {
+  try {
+    return c10::impl::VirtualGuardImpl(type).deviceCount();
+  } catch (const std::exception&) {
+    return 0;
+  }
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Environment());
+
+  define(env, exports, "setErrorClass", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    if (!info[0].IsFunction()) throw UsageError("expected a class");
+    state.errorClass = Napi::Persistent(info[0].As<Napi::Function>());
+    return info.Env().Undefined();
+  });
+  define(env, exports, "version", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
+    return Napi::String::New(info.Env(), TORCH_VERSION);
+  });
+  define(env, exports, "configuration", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
+    return Napi::String::New(info.Env(), at::show_config() + "\n" + at::get_parallel_info());
+  });
+  define(env, exports, "cudaDevices", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
+    return Napi::Number::New(info.Env(), static_cast<double>(deviceCount(at::kCUDA)));
+  });
+  define(env, exports, "threads", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
+    return Napi::Number::New(info.Env(), at::get_num_threads());
+  });
+  define(env, exports, "setThreads", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
+    const int64_t threads = toInteger(info[0], "threads");
+    if (threads < 1 || threads > 4096)
+      throw UsageError("expected threads in 1 to 4096, got " + std::to_string(threads));
+    at::set_num_threads(static_cast<int>(threads));
+    return info.Env().Undefined();
+  });
+
+  registerTensors(env, exports);
+  registerOperators(env, exports);
+  registerAutograd(env, exports);
+  registerMemory(env, exports);
+  registerRandom(env, exports);
+  registerOptim(env, exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace stopgrad
+
+static Napi::Object init(Napi::Env env, Napi::Object exports) { return stopgrad::initialise(env, exports); }
+NODE_API_MODULE(stopgrad_torch, init)

@@ -1,0 +1,168 @@
+// What the parts of the addon share: the per-thread environment with its table of live tensors, conversion between
+// JavaScript values and libtorch's, and the wrapper that turns every C++ exception into a JavaScript error.
+//
+// Ownership: JavaScript never holds a pointer. A tensor is a handle, a number that names a slot and the slot's
+// generation, so a disposed or foreign handle is recognised and refused instead of read. See README.md beside this file.
+#pragma once
+
+#include <napi.h>
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/util/Exception.h>
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace stopgrad {
+
+/** A mistake of the caller: becomes a TorchError with this message. */
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/**
+ * Slots for values of one kind. A handle is `base + generation * 2^28 + index`, an integer above 2^52, so that no
+ * ordinary number is taken for a handle; a slot's generation grows at each release, so that a stale handle fails.
+ */
+template <typename T>
+class SlotTable {
+ public:
+  explicit SlotTable(double base) : base_(base) {}
+
+  double insert(T value) {
+    uint32_t index;
+    if (free_.empty()) {
+      index = static_cast<uint32_t>(slots_.size());
+      if (index >= (1u << 28)) throw UsageError("more than 268,435,456 live handles");
+      slots_.emplace_back();
+    } else {
+      index = free_.back();
+      free_.pop_back();
+    }
+    Slot& slot = slots_[index];
+    slot.value = std::move(value);
+    slot.live = true;
+    live_++;
+    return base_ + static_cast<double>(slot.generation) * 268435456.0 + index;
+  }
+
+  T* find(double handle) {
+    Slot* slot = locate(handle);
+    return slot ? &slot->value : nullptr;
+  }
+
+  bool release(double handle) {
+    Slot* slot = locate(handle);
+    if (!slot) return false;
+    T dying = std::move(slot->value);  // destroyed last: its destructor may run libtorch code
+    slot->value = T();
+    slot->live = false;
+    slot->generation = (slot->generation + 1) & 0x3fffff;
+    free_.push_back(static_cast<uint32_t>(slot - slots_.data()));
+    live_--;
+    return true;
+  }
+
+  /** True for any number in this table's range, live or not: to tell "disposed" from "not a handle". */
+  bool owns(double value) const { return value >= base_ && value < base_ + 1125899906842624.0; }
+  size_t live() const { return live_; }
+
+ private:
+  struct Slot {
+    T value;
+    uint32_t generation = 0;
+    bool live = false;
+  };
+
+  Slot* locate(double handle) {
+    if (!(handle >= base_) || handle >= base_ + 1125899906842624.0) return nullptr;
+    const double offset = handle - base_;
+    const auto bits = static_cast<uint64_t>(offset);
+    if (static_cast<double>(bits) != offset) return nullptr;
+    const auto index = static_cast<uint32_t>(bits & 0xfffffff);
+    if (index >= slots_.size()) return nullptr;
+    Slot& slot = slots_[index];
+    return slot.live && slot.generation == static_cast<uint32_t>(bits >> 28) ? &slot : nullptr;
+  }
+
+  double base_;
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_;
+  size_t live_ = 0;
+};
+
+struct Operator {
+  c10::OperatorHandle handle;
+  std::string name;
+};
+
+/** Everything one JavaScript thread owns; a worker thread has one of its own. */
+struct Environment {
+  SlotTable<at::Tensor> tensors{4503599627370496.0};         // 2^52
+  SlotTable<at::Generator> generators{5629499534213120.0};   // 2^52 + 2^50
+  std::vector<Operator> operators;
+  Napi::FunctionReference errorClass;
+};
+
+inline Environment& environment(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+// values.cc
+const at::Tensor& toTensor(Environment& state, Napi::Value value, const char* what);
+std::vector<at::Tensor> toTensors(Environment& state, Napi::Value value, const char* what);
+at::Generator& toGenerator(Environment& state, Napi::Value value, const char* what);
+int64_t toInteger(Napi::Value value, const char* what);
+double toNumber(Napi::Value value, const char* what);
+bool toBoolean(Napi::Value value, const char* what);
+std::vector<int64_t> toShape(Napi::Value value, const char* what);
+at::ScalarType toScalarType(Napi::Value value, const char* what);
+const char* scalarTypeName(at::ScalarType type);
+Napi::Value fromTensor(Napi::Env env, Environment& state, at::Tensor tensor);
+std::string describe(Environment& state, Napi::Value value);
+std::string describe(const at::Tensor& tensor);
+c10::IValue toIValue(Environment& state, Napi::Value value, const c10::Argument& argument);
+Napi::Value fromIValue(Napi::Env env, Environment& state, c10::IValue value);
+
+// addon.cc
+Napi::Error makeError(Napi::Env env, const std::string& message);
+
+/** libtorch's message without its C++ backtrace and without the places in its source. */
+std::string messageOf(const std::exception& error);
+
+/** Registers `body(info, state)` as export `name`: the only way into the addon, and no exception leaves it raw. */
+template <typename Body>
+void define(Napi::Env env, Napi::Object exports, const char* name, Body body) {
+  exports.Set(name, Napi::Function::New(
+                        env,
+                        [body, name](const Napi::CallbackInfo& info) -> Napi::Value {
+                          Environment& state = environment(info.Env());
+                          try {
+                            return body(info, state);
+                          } catch (const Napi::Error&) {
+                            throw;
+                          } catch (const UsageError& error) {
+                            throw makeError(info.Env(), std::string(name) + ": " + error.what());
+                          } catch (const std::exception& error) {
+                            std::string arguments;
+                            for (size_t i = 0; i < info.Length(); i++)
+                              arguments += (i ? ", " : "") + describe(state, info[i]);
+                            throw makeError(info.Env(), std::string(name) + ": " + messageOf(error) + " (called with " +
+                                                            arguments + ")");
+                          } catch (...) {
+                            throw makeError(info.Env(), std::string(name) + ": unknown native exception");
+                          }
+                        },
+                        name));
+}
+
+void registerTensors(Napi::Env env, Napi::Object exports);
+void registerOperators(Napi::Env env, Napi::Object exports);
+void registerAutograd(Napi::Env env, Napi::Object exports);
+void registerMemory(Napi::Env env, Napi::Object exports);
+void registerRandom(Napi::Env env, Napi::Object exports);
+void registerOptim(Napi::Env env, Napi::Object exports);
+
+}  // namespace stopgrad

@@ -1,0 +1,112 @@
+// Tensors in and out of JavaScript: made from bytes, read back as bytes, described, released.
+#include "native.h"
+
+#include <cstring>
+
+namespace stopgrad {
+
+namespace {
+
+struct Bytes {
+  const uint8_t* data;
+  size_t length;
+};
+
+Bytes bytesOf(Napi::Value value) {
+  if (value.IsTypedArray()) {
+    Napi::TypedArray array = value.As<Napi::TypedArray>();
+    return {static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
+  }
+  throw UsageError("expected a typed array");
+}
+
+Napi::Value fromBytes(const Napi::CallbackInfo& info, Environment& state) {
+  const Bytes bytes = bytesOf(info[0]);
+  const at::ScalarType type = toScalarType(info[1], "dtype");
+  const std::vector<int64_t> shape = toShape(info[2], "shape");
+  size_t elements = 1;
+  for (int64_t size : shape) elements *= static_cast<size_t>(size);
+  const size_t expected = elements * c10::elementSize(type);
+  if (bytes.length != expected) {
+    std::string text;
+    for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+    throw UsageError("expected " + std::to_string(expected) + " bytes for " + scalarTypeName(type) + "[" + text +
+                     "], got " + std::to_string(bytes.length));
+  }
+  at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(type));
+  if (expected) std::memcpy(tensor.data_ptr(), bytes.data, expected);
+  return fromTensor(info.Env(), state, std::move(tensor));
+}
+
+Napi::Value toBytes(const Napi::CallbackInfo& info, Environment& state) {
+  const at::Tensor source = toTensor(state, info[0], "tensor").detach().cpu().contiguous();
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), source.nbytes());
+  if (source.nbytes()) std::memcpy(buffer.Data(), source.data_ptr(), source.nbytes());
+  return buffer;
+}
+
+Napi::Value item(const Napi::CallbackInfo& info, Environment& state) {
+  const at::Tensor& tensor = toTensor(state, info[0], "tensor");
+  if (tensor.numel() != 1) throw UsageError("expected a tensor of one element, got " + describe(tensor));
+  const at::Scalar scalar = tensor.item();
+  if (scalar.isBoolean()) return Napi::Boolean::New(info.Env(), scalar.toBool());
+  if (scalar.isFloatingPoint()) return Napi::Number::New(info.Env(), scalar.toDouble());
+  const int64_t value = scalar.toLong();
+  if (value > 9007199254740991LL || value < -9007199254740991LL)
+    throw UsageError("the integer " + std::to_string(value) + " is too large for a JavaScript number");
+  return Napi::Number::New(info.Env(), static_cast<double>(value));
+}
+
+Napi::Value numbers(Napi::Env env, at::IntArrayRef values) {
+  Napi::Array array = Napi::Array::New(env, values.size());
+  for (size_t i = 0; i < values.size(); i++)
+    array.Set(static_cast<uint32_t>(i), Napi::Number::New(env, static_cast<double>(values[i])));
+  return array;
+}
+
+}  // namespace
+
+void registerTensors(Napi::Env env, Napi::Object exports) {
+  define(env, exports, "fromBytes", fromBytes);
+  define(env, exports, "toBytes", toBytes);
+  define(env, exports, "item", item);
+  define(env, exports, "shape", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    return numbers(info.Env(), toTensor(state, info[0], "tensor").sizes());
+  });
+  define(env, exports, "strides", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    return numbers(info.Env(), toTensor(state, info[0], "tensor").strides());
+  });
+  define(env, exports, "dtype", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    return Napi::String::New(info.Env(), scalarTypeName(toTensor(state, info[0], "tensor").scalar_type()));
+  });
+  define(env, exports, "device", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    return Napi::String::New(info.Env(), toTensor(state, info[0], "tensor").device().str());
+  });
+  define(env, exports, "isContiguous", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), toTensor(state, info[0], "tensor").is_contiguous());
+  });
+  define(env, exports, "isLive", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), info[0].IsNumber() &&
+                                              state.tensors.find(info[0].As<Napi::Number>().DoubleValue()) != nullptr);
+  });
+  // Releasing twice is no error: a scope may end after a tensor was disposed by hand.
+  define(env, exports, "release", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    if (info[0].IsNumber()) {
+      state.tensors.release(info[0].As<Napi::Number>().DoubleValue());
+    } else if (info[0].IsArray()) {
+      Napi::Array handles = info[0].As<Napi::Array>();
+      for (uint32_t i = 0; i < handles.Length(); i++) {
+        Napi::Value handle = handles.Get(i);
+        if (handle.IsNumber()) state.tensors.release(handle.As<Napi::Number>().DoubleValue());
+      }
+    } else {
+      throw UsageError("expected a handle or a list of handles");
+    }
+    return info.Env().Undefined();
+  });
+  define(env, exports, "liveTensors", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    return Napi::Number::New(info.Env(), static_cast<double>(state.tensors.live()));
+  });
+}
+
+}  // namespace stopgrad

@@ -1,0 +1,83 @@
+// Reverse-mode differentiation: libtorch's autograd, with PyTorch's words.
+import { native } from "./native.js";
+import { Tensor } from "./tensor.js";
+
+/** Runs `body` without recording operations for differentiation, as `torch.no_grad()`. */
+export function noGrad<R>(body: () => R): R {
+  return withGradMode(false, body);
+}
+
+/** Runs `body` with recording on, also inside `noGrad`, as `torch.enable_grad()`. */
+export function enableGrad<R>(body: () => R): R {
+  return withGradMode(true, body);
+}
+
+/** Whether operations are being recorded. */
+export function isGradEnabled(): boolean {
+  return native().gradEnabled();
+}
+
+function withGradMode<R>(enabled: boolean, body: () => R): R {
+  const before = native().gradEnabled();
+  if (before === enabled) return body();
+  native().setGradEnabled(enabled);
+  try {
+    return body();
+  } finally {
+    native().setGradEnabled(before);
+  }
+}
+
+export interface BackwardOptions {
+  /** Gradient of something with respect to the tensor, of its shape; needed unless it has one element. */
+  gradient?: Tensor;
+  /** Keep the graph for a second pass; default: `createGraph`. */
+  retainGraph?: boolean;
+  /** Record the pass itself, for derivatives of the gradient; default false. */
+  createGraph?: boolean;
+  /** Accumulate into these leaves only; default: every leaf that was used. */
+  inputs?: readonly Tensor[];
+}
+
+/** Adds d `tensor` / d leaf to each leaf's `grad`. @throws TorchError when the tensor was not recorded */
+export function backward(tensor: Tensor, options: BackwardOptions = {}): void {
+  const createGraph = options.createGraph ?? false;
+  native().backward(
+    tensor.handle,
+    options.gradient ? [options.gradient.handle] : null,
+    options.retainGraph ?? createGraph,
+    createGraph,
+    options.inputs ? options.inputs.map((input) => input.handle) : null,
+  );
+}
+
+export interface GradOptions {
+  /** One for each output, of its shape; needed for outputs of more than one element. */
+  gradOutputs?: readonly Tensor[];
+  retainGraph?: boolean;
+  createGraph?: boolean;
+  /** Give null for an input that was not used instead of an error; default false. */
+  allowUnused?: boolean;
+}
+
+/**
+ * d sum(outputs) / d inputs without touching any `grad`, as `torch.autograd.grad`.
+ * @returns one tensor of each input's shape; null only with `allowUnused`
+ */
+export function grad(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  options: GradOptions = {},
+): (Tensor | null)[] {
+  const createGraph = options.createGraph ?? false;
+  return native()
+    .gradients(
+      outputs.map((output) => output.handle),
+      inputs.map((input) => input.handle),
+      options.gradOutputs ? options.gradOutputs.map((gradient) => gradient.handle) : null,
+      options.retainGraph ?? createGraph,
+      createGraph,
+      options.allowUnused ?? false,
+    )
+    .map((handle) => (handle === null ? null : Tensor.fromHandle(handle)));
+}

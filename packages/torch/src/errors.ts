@@ -1,0 +1,9 @@
+// The error that callers may catch.
+
+/**
+ * libtorch or this binding refused an operation. The message names the operator, what was expected, what came, and
+ * the types and shapes of the arguments: `aten::matmul: size mismatch, … (called with self float32[2, 2], …)`.
+ */
+export class TorchError extends Error {
+  override readonly name = "TorchError";
+}

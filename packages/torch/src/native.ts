@@ -1,0 +1,139 @@
+// The only file that loads the addon, and only at its first use: importing this package costs nothing and needs no
+// libtorch, so that settings can be checked and reports written without one.
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { TorchError } from "./errors.js";
+
+/** Names a live native tensor or generator; see native/README.md. */
+export type Handle = number;
+
+/** Element types, under PyTorch's names. */
+export type DType =
+  | "float32"
+  | "float64"
+  | "float16"
+  | "bfloat16"
+  | "int64"
+  | "int32"
+  | "int16"
+  | "int8"
+  | "uint8"
+  | "bool";
+
+/** What the addon exports. Internal: the rest of the package is its typed face. */
+export interface Native {
+  setErrorClass(errorClass: typeof TorchError): void;
+  version(): string;
+  configuration(): string;
+  cudaDevices(): number;
+  threads(): number;
+  setThreads(threads: number): void;
+
+  fromBytes(bytes: NodeJS.TypedArray, dtype: DType, shape: readonly number[]): Handle;
+  toBytes(tensor: Handle): ArrayBuffer;
+  item(tensor: Handle): number | boolean;
+  shape(tensor: Handle): number[];
+  strides(tensor: Handle): number[];
+  dtype(tensor: Handle): DType;
+  device(tensor: Handle): string;
+  isContiguous(tensor: Handle): boolean;
+  isLive(tensor: Handle): boolean;
+  release(tensors: Handle | readonly Handle[]): void;
+  liveTensors(): number;
+
+  findOperator(
+    name: string,
+    overload: string,
+  ): { index: number; arguments: string[]; results: ("tensor" | "tensors" | "value")[] };
+  call(index: number, ...args: unknown[]): unknown;
+
+  backward(
+    tensor: Handle,
+    gradient: readonly Handle[] | null,
+    retainGraph: boolean,
+    createGraph: boolean,
+    inputs: readonly Handle[] | null,
+  ): void;
+  gradients(
+    outputs: readonly Handle[],
+    inputs: readonly Handle[],
+    gradOutputs: readonly Handle[] | null,
+    retainGraph: boolean,
+    createGraph: boolean,
+    allowUnused: boolean,
+  ): (Handle | null)[];
+  gradEnabled(): boolean;
+  setGradEnabled(enabled: boolean): void;
+  requiresGrad(tensor: Handle): boolean;
+  setRequiresGrad(tensor: Handle, requiresGrad: boolean): void;
+  isLeaf(tensor: Handle): boolean;
+  retainGrad(tensor: Handle): void;
+  grad(tensor: Handle): Handle | null;
+  setGrad(tensor: Handle, gradient: Handle | null): void;
+
+  memory(): { liveBytes: number; peakBytes: number; cachedBytes: number };
+  resetPeakBytes(): void;
+  emptyCache(): void;
+  setCacheLimit(bytes: number): void;
+
+  generator(seed: number): Handle;
+  defaultGenerator(): Handle;
+  seedGenerator(generator: Handle, seed: number): void;
+  generatorState(generator: Handle): Handle;
+  setGeneratorState(generator: Handle, state: Handle): void;
+  releaseGenerator(generator: Handle): void;
+
+  adamStep(
+    parameters: readonly Handle[],
+    means: readonly Handle[],
+    squares: readonly Handle[],
+    steps: Float64Array,
+    learningRate: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+    weightDecay: number,
+    decoupled: boolean,
+  ): void;
+  sgdStep(
+    parameters: readonly Handle[],
+    buffers: readonly Handle[],
+    steps: Float64Array,
+    learningRate: number,
+    momentum: number,
+    dampening: number,
+    weightDecay: number,
+    nesterov: boolean,
+  ): void;
+  zeroGrad(parameters: readonly Handle[]): void;
+}
+
+/** Folder of the built addon; `STOPGRAD_BUILD` names another one, such as the sanitizer's. */
+export function buildFolder(): string {
+  return process.env.STOPGRAD_BUILD ?? fileURLToPath(new URL("../build", import.meta.url));
+}
+
+let loaded: Native | undefined;
+
+/** The addon, loaded at the first call. @throws TorchError when it is not built or libtorch cannot be loaded */
+export function native(): Native {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Native {
+  const file = join(buildFolder(), "stopgrad_torch.node");
+  if (!existsSync(file))
+    throw new TorchError(`the native addon is not built: run "npm run setup" (looked for ${file})`);
+  let addon: Native;
+  try {
+    addon = createRequire(import.meta.url)(file) as Native;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new TorchError(`libtorch cannot be loaded: ${reason}; run "npm run setup" to find or install it`);
+  }
+  addon.setErrorClass(TorchError);
+  return addon;
+}

@@ -1,0 +1,41 @@
+import { ones, zeros } from "../ops/creation.js";
+import { batchNorm } from "../ops/functional.js";
+import { Buffer, Parameter, type Tensor } from "../tensor.js";
+import { Module } from "./module.js";
+
+/**
+ * Batch normalisation over N, H and W: `[N, C, H, W]` → the same shape, with a trained scale and shift. Training uses
+ * the batch's statistics and moves the running ones by `momentum`; evaluation uses the running ones.
+ */
+export class BatchNorm2d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  readonly runningMean: Buffer;
+  readonly runningVar: Buffer;
+  /** int64 scalar: batches seen, kept because PyTorch's state dicts hold it. */
+  readonly numBatchesTracked: Buffer;
+
+  constructor(
+    readonly features: number,
+    readonly options: { momentum?: number; eps?: number } = {},
+  ) {
+    super();
+    this.weight = new Parameter(ones([features]));
+    this.bias = new Parameter(zeros([features]));
+    this.runningMean = new Buffer(zeros([features]));
+    this.runningVar = new Buffer(ones([features]));
+    this.numBatchesTracked = new Buffer(zeros([], { dtype: "int64" }));
+  }
+
+  override forward(input: Tensor): Tensor {
+    if (this.training) this.numBatchesTracked.add_(1);
+    return batchNorm(input, {
+      runningMean: this.runningMean,
+      runningVar: this.runningVar,
+      weight: this.weight,
+      bias: this.bias,
+      training: this.training,
+      ...this.options,
+    });
+  }
+}
