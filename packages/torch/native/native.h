@@ -61,8 +61,9 @@ class SlotTable {
     T dying = std::move(slot->value);  // destroyed last: its destructor may run libtorch code
     slot->value = T();
     slot->live = false;
-    slot->generation = (slot->generation + 1) & 0x3fffff;
-    free_.push_back(static_cast<uint32_t>(slot - slots_.data()));
+    slot->generation++;
+    // A slot whose generations are used up is retired, so that no handle ever names two values.
+    if (slot->generation <= kLastGeneration) free_.push_back(static_cast<uint32_t>(slot - slots_.data()));
     live_--;
     return true;
   }
@@ -72,6 +73,8 @@ class SlotTable {
   size_t live() const { return live_; }
 
  private:
+  static constexpr uint32_t kLastGeneration = 0x3fffff;
+
   struct Slot {
     T value;
     uint32_t generation = 0;

@@ -34,7 +34,12 @@ Napi::Value fromBytes(const Napi::CallbackInfo& info, Environment& state) {
                      "], got " + std::to_string(bytes.length));
   }
   at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(type));
-  if (expected) std::memcpy(tensor.data_ptr(), bytes.data, expected);
+  if (type == at::kBool) {  // a C++ bool holds 0 or 1 and nothing else
+    bool* values = tensor.data_ptr<bool>();
+    for (size_t i = 0; i < expected; i++) values[i] = bytes.data[i] != 0;
+  } else if (expected) {
+    std::memcpy(tensor.data_ptr(), bytes.data, expected);
+  }
   return fromTensor(info.Env(), state, std::move(tensor));
 }
 

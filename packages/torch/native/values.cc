@@ -24,21 +24,13 @@ constexpr NamedCode kScalarTypes[] = {
     {"uint8", static_cast<int64_t>(at::kByte)},    {"bool", static_cast<int64_t>(at::kBool)},
 };
 
-// Other enumerations that a schema declares as integers.
-constexpr NamedCode kEnumerations[] = {
+// Other enumerations that a schema passes as integers.
+constexpr NamedCode kMemoryFormats[] = {
     {"contiguous_format", static_cast<int64_t>(at::MemoryFormat::Contiguous)},
     {"preserve_format", static_cast<int64_t>(at::MemoryFormat::Preserve)},
     {"channels_last", static_cast<int64_t>(at::MemoryFormat::ChannelsLast)},
-    {"strided", static_cast<int64_t>(at::Layout::Strided)},
 };
-
-int64_t enumerationCode(const std::string& name) {
-  for (const auto& entry : kScalarTypes)
-    if (name == entry.name) return entry.code;
-  for (const auto& entry : kEnumerations)
-    if (name == entry.name) return entry.code;
-  throw UsageError("unknown type or format \"" + name + "\"");
-}
+constexpr NamedCode kLayouts[] = {{"strided", static_cast<int64_t>(at::Layout::Strided)}};
 
 bool isInteger(double value) { return std::trunc(value) == value && std::abs(value) <= kMaxSafeInteger; }
 
@@ -48,12 +40,41 @@ std::string quoted(const std::string& name) { return "'" + name + "'"; }
   throw UsageError("expected " + quoted(what) + " to be " + expected + ", got " + describe(state, value));
 }
 
+/** An integer that is no handle: a tensor where a size belongs must not become a size of 2^52. */
 int64_t integerOf(Environment& state, Napi::Value value, const std::string& what) {
-  if (value.IsString()) return enumerationCode(value.As<Napi::String>().Utf8Value());
   if (!value.IsNumber()) refuse(state, value, what, "an integer");
   const double number = value.As<Napi::Number>().DoubleValue();
-  if (!isInteger(number)) refuse(state, value, what, "an integer");
+  if (!isInteger(number) || state.tensors.owns(number) || state.generators.owns(number))
+    refuse(state, value, what, "an integer");
   return static_cast<int64_t>(number);
+}
+
+template <size_t N>
+int64_t codeOf(Environment& state, Napi::Value value, const std::string& what, const NamedCode (&names)[N],
+               const char* expected) {
+  if (value.IsString()) {
+    const std::string name = value.As<Napi::String>().Utf8Value();
+    for (const auto& entry : names)
+      if (name == entry.name) return entry.code;
+  }
+  refuse(state, value, what, expected);
+}
+
+/** What a schema calls `int` may be an enumeration, which is passed by name: its real type tells. */
+int64_t integerOrName(Environment& state, Napi::Value value, const c10::Argument& argument) {
+  c10::TypePtr type = argument.real_type();
+  if (type->kind() == c10::TypeKind::OptionalType) type = type->castRaw<c10::OptionalType>()->getElementType();
+  const std::string& what = argument.name();
+  switch (type->kind()) {
+    case c10::TypeKind::ScalarTypeType:
+      return codeOf(state, value, what, kScalarTypes, "an element type such as \"float32\"");
+    case c10::TypeKind::MemoryFormatType:
+      return codeOf(state, value, what, kMemoryFormats, "a memory format such as \"channels_last\"");
+    case c10::TypeKind::LayoutType:
+      return codeOf(state, value, what, kLayouts, "the layout \"strided\"");
+    default:
+      return integerOf(state, value, what);
+  }
 }
 
 double numberOf(Environment& state, Napi::Value value, const std::string& what) {
@@ -114,6 +135,11 @@ c10::IValue listToIValue(Environment& state, Napi::Value value, const c10::TypeP
         Napi::Array array = arrayOf(state, value, what, "a list of integers");
         for (uint32_t i = 0; i < array.Length(); i++)
           list.push_back(integerOf(state, array.Get(i), what + "[" + std::to_string(i) + "]"));
+        // Kernels read four sizes (a padding) without looking how many there are; shorter lists they do check.
+        const int32_t fixed = argument.N().value_or(0);
+        if (fixed >= 4 && list.size() != static_cast<size_t>(fixed))
+          throw UsageError("expected " + quoted(what) + " to have " + std::to_string(fixed) + " integers, got " +
+                           describe(state, value));
       }
       return c10::IValue(list);
     }
@@ -159,7 +185,7 @@ c10::IValue typedToIValue(Environment& state, Napi::Value value, const c10::Type
     case c10::TypeKind::ListType:
       return listToIValue(state, value, type->castRaw<c10::ListType>()->getElementType(), argument, what);
     case c10::TypeKind::IntType:
-      return c10::IValue(integerOf(state, value, what));
+      return c10::IValue(integerOrName(state, value, argument));
     case c10::TypeKind::FloatType:
       return c10::IValue(numberOf(state, value, what));
     case c10::TypeKind::NumberType:
@@ -251,7 +277,13 @@ at::Generator& toGenerator(Environment& state, Napi::Value value, const char* wh
   refuse(state, value, what, "a generator");
 }
 
-int64_t toInteger(Napi::Value value, const char* what) { return integerOf(environment(value.Env()), value, what); }
+// A seed may be any integer, also one in the range of handles.
+int64_t toInteger(Napi::Value value, const char* what) {
+  Environment& state = environment(value.Env());
+  if (!value.IsNumber() || !isInteger(value.As<Napi::Number>().DoubleValue()))
+    refuse(state, value, what, "an integer");
+  return static_cast<int64_t>(value.As<Napi::Number>().DoubleValue());
+}
 
 double toNumber(Napi::Value value, const char* what) { return numberOf(environment(value.Env()), value, what); }
 
@@ -277,12 +309,8 @@ std::vector<int64_t> toShape(Napi::Value value, const char* what) {
 
 at::ScalarType toScalarType(Napi::Value value, const char* what) {
   Environment& state = environment(value.Env());
-  if (value.IsString()) {
-    const std::string name = value.As<Napi::String>().Utf8Value();
-    for (const auto& entry : kScalarTypes)
-      if (name == entry.name) return static_cast<at::ScalarType>(entry.code);
-  }
-  refuse(state, value, what, "an element type such as \"float32\"");
+  return static_cast<at::ScalarType>(
+      codeOf(state, value, what, kScalarTypes, "an element type such as \"float32\""));
 }
 
 Napi::Value fromTensor(Napi::Env env, Environment& state, at::Tensor tensor) {

@@ -9,8 +9,10 @@ export {
   noGrad,
 } from "./autograd.js";
 export { TorchError } from "./errors.js";
+export { FileFormatError } from "./files.js";
 export { buildFolder, type DType } from "./native.js";
 export * as nn from "./nn/index.js";
+export { parseNpy, readNpy, writeNpy } from "./npy.js";
 export { operator } from "./operator.js";
 export * from "./ops/arithmetic.js";
 export * from "./ops/creation.js";
@@ -58,5 +60,6 @@ export {
   setThreads,
   version,
 } from "./runtime.js";
+export { type LoadedTensors, loadSafetensors, type SaveOptions, saveSafetensors } from "./safetensors.js";
 export { keep, scope } from "./scope.js";
 export { Buffer, elementSize, Parameter, Tensor, type TensorArray } from "./tensor.js";

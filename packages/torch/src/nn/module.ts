@@ -79,6 +79,7 @@ export abstract class Module {
           `loadStateDict: expected ${name} [${target.shape.join(", ")}], got [${source.shape.join(", ")}]`,
         );
       }
+      if (source.isDisposed) throw new TorchError(`loadStateDict: the saved ${name} was disposed`);
       pairs.push([target, source]);
     }
     noGrad(() => {

@@ -14,8 +14,14 @@ export interface CreationOptions {
   requiresGrad?: boolean;
 }
 
-/** Numbers or booleans, in arrays nested to any depth. */
+/** Numbers or booleans, in nested arrays. */
 export type Nested = number | boolean | readonly Nested[];
+
+/** As many as libtorch's kernels take. */
+const MOST_DIMENSIONS = 64;
+
+/** Nested arrays of more numbers than this, 2 GiB in float64, belong in a typed array. */
+const LARGEST_NESTED = 2 ** 28;
 
 /** Element type of a typed array; BigInt64Array is int64, Uint16Array is refused (float16 or bfloat16: say which). */
 function dtypeOf(array: TensorArray): DType {
@@ -51,8 +57,15 @@ export function tensor(
     for (let level: Nested = data; Array.isArray(level); level = level[0] as Nested) {
       shape.push(level.length);
       if (level.length === 0) break;
+      if (shape.length > MOST_DIMENSIONS) {
+        throw new TorchError(`tensor: expected arrays nested at most ${MOST_DIMENSIONS} deep, got more (or a cycle)`);
+      }
     }
-    const flat = new Float64Array(shape.reduce((product, size) => product * size, 1));
+    const elements = shape.reduce((product, size) => product * size, 1);
+    if (elements > LARGEST_NESTED) {
+      throw new TorchError(`tensor: expected at most 2^28 numbers in nested arrays, got [${shape.join(", ")}]`);
+    }
+    const flat = new Float64Array(elements);
     let at = 0;
     let booleans = true;
     const fill = (value: Nested, depth: number): void => {

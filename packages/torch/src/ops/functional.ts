@@ -1,4 +1,5 @@
 // Layers as functions: what `torch.nn.functional` has, as far as the networks here need it.
+import { TorchError } from "../errors.js";
 import { operator } from "../operator.js";
 import type { Tensor } from "../tensor.js";
 
@@ -9,6 +10,12 @@ const pair = (value: Pair): readonly [number, number] => (typeof value === "numb
 
 /** max(x, 0). */
 export const relu: (self: Tensor) => Tensor = operator("aten::relu", "self");
+const reluInPlace = operator<[Tensor], Tensor>("aten::relu_", "self");
+/** max(x, 0) written over `self`, which must not be needed for another gradient. Returns it. */
+export function relu_(self: Tensor): Tensor {
+  reluInPlace(self).dispose();
+  return self;
+}
 /** 1 / (1 + e^−x). */
 export const sigmoid: (self: Tensor) => Tensor = operator("aten::sigmoid", "self");
 export const tanh: (self: Tensor) => Tensor = operator("aten::tanh", "self");
@@ -141,7 +148,11 @@ export function crossEntropy(
   target: Tensor,
   options: { reduction?: keyof typeof reductions } = {},
 ): Tensor {
-  return crossEntropyLoss(logits, target, null, reductions[options.reduction ?? "mean"]);
+  const { reduction = "mean" } = options;
+  if (!Object.hasOwn(reductions, reduction)) {
+    throw new TorchError(`crossEntropy: expected a reduction of none, mean or sum, got ${String(reduction)}`);
+  }
+  return crossEntropyLoss(logits, target, null, reductions[reduction]);
 }
 
 const padConstant = operator<[Tensor, readonly number[], number], Tensor>("aten::constant_pad_nd", "self pad value");

@@ -62,6 +62,7 @@ export abstract class Optimizer {
         `optimizer: expected saved state for ${this.steps.length} parameters, got ${steps ? steps.numel : "none"}`,
       );
     }
+    const taken = steps.toNumbers();
     const pairs: [Tensor, Tensor][] = [];
     for (const [kind, buffers] of Object.entries(this.state)) {
       for (const [at, buffer] of buffers.entries()) {
@@ -71,11 +72,14 @@ export abstract class Optimizer {
             `optimizer: expected saved ${kind}.${at} [${buffer.shape.join(", ")}], got ${source ? `[${source.shape.join(", ")}]` : "none"}`,
           );
         }
+        if (source.isDisposed) throw new TorchError(`optimizer: the saved ${kind}.${at} was disposed`);
         pairs.push([buffer, source]);
       }
     }
-    this.steps.set(steps.toNumbers());
-    for (const [target, source] of pairs) target.copy_(source);
+    this.steps.set(taken);
+    noGrad(() => {
+      for (const [target, source] of pairs) target.copy_(source);
+    });
   }
 
   /** Frees the state, not the parameters. */

@@ -1,0 +1,23 @@
+// What `--json` prints about runs: the contract that scripts rely on.
+import type { RunRecord } from "../store/index.js";
+
+/** `train --json` and `resume --json`. Numbers are null where the run has not got that far. */
+export function runDocument(record: RunRecord): Record<string, unknown> {
+  const { summary } = record;
+  return {
+    run: record.id,
+    name: record.name,
+    variant: record.variant,
+    seed: record.seed,
+    status: record.status,
+    error: record.error,
+    epochs: summary?.epochs ?? null,
+    seconds: summary?.seconds ?? null,
+    imagesPerSecond: summary?.imagesPerSecond ?? null,
+    peakBytes: summary?.peakBytes ?? null,
+    trainAccuracy: summary?.trainAccuracy ?? null,
+    testAccuracy: summary?.testAccuracy ?? null,
+    parameters: summary?.parameters ?? null,
+    stages: summary?.stages ?? [],
+  };
+}

@@ -1,0 +1,91 @@
+// From an experiment file and overrides to finished runs: what `train`, `compare` and `resume` share.
+import { loadDocument } from "../experiment/load.js";
+import { settingsSchema } from "../experiment/registries.js";
+import type { RunSettings } from "../experiment/run-settings.js";
+import { type PlannedRun, plan, type RunOutcome, runAll, shareOut } from "../experiment/runner.js";
+import type { Experiment } from "../experiment/settings.js";
+import { openStore, type Store } from "../store/index.js";
+import { type CommonOptions, dataFolders, note, runsDirectory } from "./context.js";
+import { showProgress } from "./progress.js";
+
+export interface ExecuteOptions extends CommonOptions {
+  jobs?: number;
+  fresh?: boolean;
+}
+
+/** Reads and validates an experiment file. @throws SettingsError naming every mistake */
+export function readExperiment(file: string, overrides: readonly string[], variant?: string): Experiment {
+  return settingsSchema.expand(loadDocument(file), { overrides, ...(variant === undefined ? {} : { variant }) });
+}
+
+/** A word of a command line as a shell needs it. */
+export function shellQuote(word: string): string {
+  return /^[\w./:=,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/** The command that repeats one run of a file. */
+export function trainCommand(file: string, overrides: readonly string[]): (settings: RunSettings) => string {
+  return ({ variant, seed }) => {
+    const own = overrides.filter((override) => !/^\+?seeds=/.test(override));
+    const choice = variant === "default" ? [] : ["--variant", variant];
+    return ["stopgrad", "train", file, ...choice, ...own, `seeds=[${seed}]`].map(shellQuote).join(" ");
+  };
+}
+
+export interface Executed {
+  outcomes: RunOutcome[];
+  /** Ctrl-C ended it. */
+  interrupted: boolean;
+}
+
+/** Trains what is not done, with progress; Ctrl-C once checkpoints and ends, twice ends at once. */
+export async function execute(
+  runs: readonly RunSettings[],
+  commandFor: (settings: RunSettings) => string,
+  options: ExecuteOptions,
+  store: Store,
+): Promise<Executed> {
+  const planned: PlannedRun[] = plan(runs, store, options.fresh ?? false);
+  const done = planned.filter((run) => run.done).length;
+  if (done > 0) {
+    note(`${done} of ${planned.length} runs ${done === 1 ? "is" : "are"} already done (--fresh starts again)`);
+  }
+  const open = planned.length - done;
+  const { jobs } = shareOut(open, options.jobs);
+  const progress = showProgress(planned, jobs);
+  const abort = new AbortController();
+  const onSignal = () => {
+    if (abort.signal.aborted) process.exit(130);
+    note("\nstopping: each run writes a checkpoint (again: at once, without)");
+    abort.abort();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    const outcomes = await runAll(planned, {
+      store,
+      runsDir: runsDirectory(options),
+      dataDirs: dataFolders(options),
+      ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
+      ...(options.fresh === undefined ? {} : { fresh: options.fresh }),
+      commandFor,
+      onEvent: (run, event) => progress.onEvent(run, event),
+      signal: abort.signal,
+    });
+    return { outcomes, interrupted: abort.signal.aborted };
+  } finally {
+    progress.stop();
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+  }
+}
+
+/** Opens the store for the time of `body`. */
+export async function withStore<R>(options: CommonOptions, body: (store: Store) => Promise<R>): Promise<R> {
+  const store = openStore(runsDirectory(options));
+  try {
+    return await body(store);
+  } finally {
+    store.close();
+  }
+}

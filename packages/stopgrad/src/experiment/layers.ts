@@ -1,0 +1,74 @@
+// An experiment file as layers: the settings at the top level, and the variants that are merged over them.
+//
+// Maps merge key by key; lists and single values replace; null takes a setting away, so that its default holds again.
+// Where a section names a registry entry (a model, a loss, ...) and the layer above names another one, the options of
+// the first are dropped, because they mean nothing to the second; what belongs to every entry is kept.
+import { isTree, type Tree, withKey } from "./tree.js";
+
+/** A setting that names a registry entry: `model: lenet5` or `model: { name: lenet5, ...options }`. */
+export interface NamedSetting {
+  readonly path: readonly string[];
+  /** Keys that belong to every entry of the registry and outlive a change of name. */
+  readonly common: readonly string[];
+}
+
+export const NAMED_SETTINGS: readonly NamedSetting[] = [
+  { path: ["data"], common: ["train", "test", "batch", "evaluationBatch", "augment"] },
+  { path: ["model"], common: [] },
+  { path: ["rule"], common: [] },
+  { path: ["optimizer"], common: ["schedule"] },
+  { path: ["objective", "loss"], common: [] },
+  { path: ["objective", "head"], common: [] },
+];
+
+/** Maps that are one value: `{ cuts: [3] }` replaces another partition instead of joining it. */
+const WHOLE_VALUES = ["partition"];
+
+function namedAt(path: readonly string[]): NamedSetting | undefined {
+  return NAMED_SETTINGS.find((named) => named.path.join(".") === path.join("."));
+}
+
+/**
+ * Short forms written out: `model: lenet5` → `model: { name: lenet5 }`, `observe: { nhsic: true }` → `{ nhsic: {} }`,
+ * `nhsic: false` → `nhsic: null`. Everything else is returned as it is, right or wrong.
+ */
+export function writeOut(layer: Tree): Tree {
+  let tree = layer;
+  for (const { path } of NAMED_SETTINGS) {
+    tree = mapAt(tree, path, (value) => (typeof value === "string" ? { name: value } : value));
+  }
+  return mapAt(tree, ["observe"], (observe) =>
+    isTree(observe)
+      ? Object.fromEntries(
+          Object.entries(observe).map(([key, value]) => [key, value === true ? {} : value === false ? null : value]),
+        )
+      : observe,
+  );
+}
+
+function mapAt(tree: Tree, path: readonly string[], change: (value: unknown) => unknown): Tree {
+  const [key, ...rest] = path;
+  if (key === undefined || !Object.hasOwn(tree, key)) return tree;
+  const value = tree[key];
+  if (rest.length === 0) return withKey(tree, key, change(value));
+  return isTree(value) ? withKey(tree, key, mapAt(value, rest, change)) : tree;
+}
+
+/** `over` laid over `base`, both written out. Neither is changed. */
+export function mergeLayers(base: Tree, over: Tree, path: readonly string[] = []): Tree {
+  let merged = base;
+  for (const [key, value] of Object.entries(over)) {
+    const at = [...path, key];
+    const below = Object.hasOwn(base, key) ? base[key] : undefined;
+    const joins = isTree(below) && isTree(value) && !WHOLE_VALUES.includes(at.join("."));
+    merged = withKey(merged, key, joins ? mergeLayers(keepFor(value, below, namedAt(at)), value, at) : value);
+  }
+  return merged;
+}
+
+/** What remains of `below` when `value` is laid over it: the common keys alone, if it names another entry. */
+function keepFor(value: Tree, below: Tree, named: NamedSetting | undefined): Tree {
+  const renames = typeof value.name === "string" && typeof below.name === "string" && value.name !== below.name;
+  if (named === undefined || !renames) return below;
+  return Object.fromEntries(Object.entries(below).filter(([key]) => named.common.includes(key)));
+}

@@ -1,0 +1,42 @@
+// What a training worker and its parent say to each other, as plain data.
+import type { MetricPoint, RunEnvironment, RunSummary } from "../store/records.js";
+import type { RunSettings } from "./run-settings.js";
+
+/** What a worker is given. */
+export interface TrainingJob {
+  settings: RunSettings;
+  /** Folder of this run, for checkpoints. */
+  directory: string;
+  /** Where data sets are looked for, in order. */
+  dataDirs: readonly string[];
+  /** Threads for tensor operations. */
+  threads: number;
+  /** Go on from the newest checkpoint, if there is one. */
+  resume: boolean;
+}
+
+export type TrainingEvent =
+  | { type: "started"; environment: RunEnvironment; totalSteps: number; step: number }
+  | {
+      type: "progress";
+      epoch: number;
+      epochs: number;
+      step: number;
+      totalSteps: number;
+      imagesPerSecond: number;
+      loss: number;
+    }
+  | { type: "metrics"; points: MetricPoint[] }
+  | { type: "warning"; message: string }
+  | { type: "interrupted"; epoch: number; step: number }
+  | { type: "completed"; summary: RunSummary }
+  | { type: "failed"; message: string };
+
+/** From the worker: an event with a number, which the parent answers once it has stored what it must. */
+export interface WorkerMessage {
+  id: number;
+  event: TrainingEvent;
+}
+
+/** To the worker. */
+export type ParentMessage = { type: "job"; job: TrainingJob } | { type: "ack"; id: number } | { type: "stop" };

@@ -1,0 +1,35 @@
+// The registries put together: what an experiment file may name, and what validation asks of it.
+
+import type { Dataset } from "../data/dataset.js";
+import { datasets } from "../data/index.js";
+import { heads } from "../heads/index.js";
+import { losses } from "../losses/index.js";
+import { measures } from "../measures/index.js";
+import { type Model, models } from "../models/index.js";
+import { optimizers } from "../optimizers/index.js";
+import { rules } from "../rules/index.js";
+import { optionsOf } from "./run-settings.js";
+import { defineSettings } from "./settings.js";
+
+/** Everything by kind and name. */
+export const registries = { datasets, models, heads, losses, rules, optimizers, measures };
+
+/** The schema of experiment files with everything that is registered. */
+export const settingsSchema = defineSettings(registries, {
+  stageCount(model, data) {
+    const entry: Model = entryOf(models, model.name);
+    const dataset: Dataset = entryOf(datasets, data.name);
+    return entry.stageCount(optionsOf(entry, model), dataset.shape(optionsOf(dataset, data)));
+  },
+  datasetSizes(data) {
+    const dataset: Dataset = entryOf(datasets, data.name);
+    const options = optionsOf(dataset, data);
+    return { train: dataset.trainCount(options), test: dataset.testCount(options) };
+  },
+});
+
+/** An entry by name, after validation has made sure that there is one. */
+export function entryOf<R extends object>(registry: R, name: string): R[keyof R] {
+  if (!Object.hasOwn(registry, name)) throw new Error(`no entry ${name}; known: ${Object.keys(registry).join(", ")}`);
+  return registry[name as keyof R];
+}

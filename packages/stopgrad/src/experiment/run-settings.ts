@@ -1,0 +1,152 @@
+// The settings of one run, every default filled in: what an experiment file becomes, what the trainer is given and
+// what the store keeps. Beside the types, the schemas of everything that is the same for every registry entry.
+import { z } from "zod";
+import type { RegistryEntry } from "../registry.js";
+import type { Partition } from "./partition.js";
+
+/** A registry entry by name, and its options as its own schema returns them. */
+export interface NamedSettings {
+  readonly name: string;
+  readonly [option: string]: unknown;
+}
+
+export interface DataSettings extends NamedSettings {
+  /** Images used of each split, class-balanced; null: all there are, however many that turns out to be. */
+  readonly train: number | null;
+  readonly test: number | null;
+  readonly batch: number;
+  readonly evaluationBatch: number;
+  readonly augment: {
+    readonly flip: boolean;
+    /** Zero-pads by so many pixels on every side and crops back to the image's size at random. */
+    readonly crop: { readonly padding: number } | null;
+  };
+}
+
+export interface OptimizerSettings extends NamedSettings {
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  /** Learning rate times `gamma` after each of these epochs; null: constant. */
+  readonly schedule: { readonly milestones: readonly number[]; readonly gamma: number } | null;
+}
+
+/** When a measure is taken and on what, and its own options. Either `every` or `at` is set, never both. */
+export interface ObserveSettings {
+  /** At initialisation and after every so many epochs. */
+  readonly every?: number;
+  /** After the last epoch only. */
+  readonly at?: "end";
+  /** Also at logarithmically spaced steps of the first epoch. */
+  readonly firstEpoch: boolean;
+  /** The first `batches` batches of `batch` images of this split; the mean over them is the value. */
+  readonly split: "test" | "train";
+  readonly batch: number;
+  readonly batches: number;
+  readonly [option: string]: unknown;
+}
+
+/** One run: one variant of an experiment, one seed. */
+export interface RunSettings {
+  readonly name: string;
+  readonly variant: string;
+  readonly seed: number;
+  readonly data: DataSettings;
+  readonly model: NamedSettings;
+  readonly rule: NamedSettings;
+  readonly partition: Partition;
+  readonly schedule: "simultaneous";
+  /**
+   * The network's own classifier: `attached`, it trains the last module with it (greedy block-wise learning, end to
+   * end); `detached`, every module has a head and the classifier learns beside them on the last stage's output
+   * without a gradient into it (layer-wise learning of arXiv 2402.09050).
+   */
+  readonly classifier: "attached" | "detached";
+  readonly objective: { readonly loss: NamedSettings; readonly head: NamedSettings };
+  readonly optimizer: OptimizerSettings;
+  readonly epochs: number;
+  /** Measure → when, and its options. */
+  readonly observe: { readonly [measure: string]: ObserveSettings };
+  readonly precision: "float32";
+  readonly device: string;
+  /** Null: the machine's choice. */
+  readonly threads: number | null;
+  readonly checkpoint: { /** In epochs. */ readonly every: number };
+}
+
+const positive = z.int().positive();
+
+/** What stands at the top level beside the sections below. `name` and `seeds` are no part of a variant's identity. */
+export const plainSettings = z.object({
+  name: z.string().trim().min(1).max(100).meta({ expected: "a text of 1 to 100 characters" }).optional(),
+  epochs: positive,
+  seeds: z
+    .array(z.int().nonnegative())
+    .min(1)
+    .superRefine((seeds, context) => {
+      for (const [i, seed] of seeds.entries()) {
+        const message = `seed ${seed} stands twice; each seed can stand only once`;
+        if (seeds.indexOf(seed) < i) context.addIssue({ code: "custom", path: [i], message });
+      }
+    })
+    .default([1]),
+  schedule: z.literal("simultaneous").default("simultaneous"),
+  classifier: z.enum(["attached", "detached"]).optional(),
+  precision: z.literal("float32").default("float32"),
+  device: z
+    .string()
+    .regex(/^(cpu|cuda(:\d+)?)$/)
+    .meta({ expected: "cpu, cuda or cuda:1" })
+    .default("cpu"),
+  threads: positive.nullable().default(null),
+  checkpoint: z.object({ every: positive.default(1) }).prefault({}),
+});
+
+export const dataCommon = z.object({
+  train: positive.nullable().default(null),
+  test: positive.nullable().default(null),
+  batch: positive.default(128),
+  evaluationBatch: positive.optional(),
+  augment: z
+    .object({
+      flip: z.boolean().default(false),
+      crop: z.object({ padding: positive }).nullable().default(null),
+    })
+    .prefault({}),
+});
+
+const ascending = (list: readonly number[]) => list.every((item, i) => i === 0 || item > (list[i - 1] ?? 0));
+
+/** Default rate: papers.md 14.1 (arXiv 2402.09050, released configuration); gamma: PyTorch's MultiStepLR. */
+export const optimizerCommon = z.object({
+  learningRate: z.number().positive().default(5e-4),
+  weightDecay: z.number().nonnegative().default(0),
+  schedule: z
+    .object({
+      milestones: z.array(positive).min(1).refine(ascending, { error: "expected ascending epochs, each once" }),
+      gamma: z.number().positive().default(0.1),
+    })
+    .nullable()
+    .default(null),
+});
+
+export const observeCommon = z.object({
+  every: positive.optional(),
+  at: z.literal("end").optional(),
+  firstEpoch: z.boolean().default(false),
+  split: z.enum(["test", "train"]).default("test"),
+  batch: positive.default(128),
+  batches: positive.default(8),
+});
+
+export const nothingCommon = z.object({});
+
+/**
+ * The options that belong to a registry entry itself, out of settings that hold the common ones too: what the
+ * entry's own schema parses and its functions take.
+ */
+export function optionsOf(
+  entry: RegistryEntry,
+  settings: { readonly [key: string]: unknown },
+): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => Object.hasOwn(entry.options.shape, key)));
+}

@@ -1,0 +1,302 @@
+// Experiment files: from a parsed file and overrides to one complete set of settings for each run.
+//
+// The schema is put together from the registries: an entry's own zod options validate what stands beside its name, so
+// that a new model or loss needs no change here. Every mistake in the file is found before anything runs. Variants are
+// validated after merging, as they would run; a mistake is reported where it is written.
+import type { z } from "zod";
+import type { Registry } from "../registry.js";
+import { type Checked, checkMap, type Elsewhere, type Mistake, mistakeAt, outside, unknownKey } from "./check.js";
+import type { SettingsDocument } from "./document.js";
+import { checkNamed, checkObserve } from "./entries.js";
+import { mergeLayers } from "./layers.js";
+import { applyOverride } from "./overrides.js";
+import { type Partition, parsePartition } from "./partition.js";
+import { formatProblem, type Problem, SettingsError } from "./problems.js";
+import {
+  type DataSettings,
+  dataCommon,
+  nothingCommon,
+  type OptimizerSettings,
+  observeCommon,
+  optimizerCommon,
+  plainSettings,
+  type RunSettings,
+} from "./run-settings.js";
+import { didYouMean, sameWord } from "./suggest.js";
+import { impossibleTogether, type SettingsHooks, type SettingsRegistries } from "./together.js";
+import { depthReached, formatPath, isTree, type Path, show, type Tree, valueAt } from "./tree.js";
+import {
+  type Applied,
+  asWritten,
+  type CheckedLayer,
+  checkKeys,
+  isShadowed,
+  locate,
+  splitLayers,
+  unrespell,
+} from "./written.js";
+
+export type { SettingsHooks, SettingsRegistries };
+
+export interface ExpandOptions {
+  /** `epochs=5`, `~observe.probe`: see `overrides.ts`. */
+  readonly overrides?: readonly string[];
+  /** Only this variant's runs; the others are validated all the same. */
+  readonly variant?: string;
+}
+
+export interface Experiment {
+  readonly name: string;
+  /** Variant by variant, in the file's order, each with every seed. */
+  readonly runs: readonly RunSettings[];
+}
+
+export interface Settings {
+  /** @throws SettingsError naming every mistake */
+  expand(document: SettingsDocument, options?: ExpandOptions): Experiment;
+}
+
+const SECTIONS = ["data", "model", "rule", "partition", "objective", "optimizer", "observe"];
+const VARIANT_KEYS = [...Object.keys(plainSettings.shape).filter((key) => key !== "name"), ...SECTIONS];
+const ONLY_AT_TOP = ["name", "variants"];
+const TOP_KEYS = [...ONLY_AT_TOP, ...VARIANT_KEYS];
+
+/** Settings of a variant before its seeds are dealt out. */
+type VariantSettings = Omit<RunSettings, "name" | "variant" | "seed"> & { name: string | undefined; seeds: number[] };
+
+/** `settings` only when there are no mistakes. */
+interface Resolved {
+  readonly settings?: VariantSettings;
+  readonly mistakes: readonly Mistake[];
+}
+
+export function defineSettings(registries: SettingsRegistries, hooks: SettingsHooks = {}): Settings {
+  const elsewhere = settingsElsewhere(registries);
+  return { expand: (document, options) => expand(document, options ?? {}, registries, hooks, elsewhere) };
+}
+
+function expand(
+  document: SettingsDocument,
+  { overrides = [], variant: chosenVariant }: ExpandOptions,
+  registries: SettingsRegistries,
+  hooks: SettingsHooks,
+  elsewhere: Elsewhere,
+): Experiment {
+  const problems = new Map<string, Problem>();
+  const add = (path: string, message: string, location: string) => {
+    const problem = { path, message, location };
+    problems.set(formatProblem(problem), problem);
+  };
+  const applied: Applied[] = [];
+  const addAt = (path: Path, { message, part }: Mistake) =>
+    add(formatPath(asWritten(document.tree, path)), message, locate(document, applied, path, part));
+
+  const split = splitLayers(document.tree);
+  for (const mistake of split.mistakes) addAt(mistake.path, mistake);
+  let { layers } = split;
+  for (const text of overrides) {
+    const result = applyOverride(layers, text);
+    if ("message" in result) {
+      add(result.path, result.message, `override ${text}`);
+    } else {
+      applied.push({ override: result.override, before: layers.top, after: result.layers.top });
+      layers = result.layers;
+    }
+  }
+
+  const top = checkKeys(layers.top, TOP_KEYS, [], elsewhere);
+  for (const mistake of top.mistakes) addAt(mistake.path, mistake);
+  const variants = Object.entries(layers.variants).map(([name, layer]) => {
+    const checked = checkKeys(layer, VARIANT_KEYS, ONLY_AT_TOP, elsewhere);
+    for (const mistake of checked.mistakes) addAt(["variants", name, ...mistake.path], mistake);
+    return { name, layer: checked };
+  });
+
+  // A mistake belongs to the layer that holds most of its path: the variant's own setting, or the top level's.
+  const report = (mistakes: readonly Mistake[], variant?: { name: string; layer: CheckedLayer }) => {
+    for (const mistake of mistakes) {
+      const reached = variant ? depthReached(variant.layer.tree, mistake.path) : 0;
+      if (variant && reached > 0 && reached >= depthReached(top.tree, mistake.path)) {
+        addAt(["variants", variant.name, ...unrespell(variant.layer, mistake.path)], mistake);
+      } else {
+        addAt(unrespell(top, mistake.path), mistake);
+      }
+    }
+  };
+  const resolved = new Map<string, VariantSettings>();
+  const keep = (name: string, { settings }: Resolved) => settings && resolved.set(name, settings);
+  const topAlone = resolve(top.tree, variants.length > 0, registries, hooks, elsewhere);
+  report(topAlone.mistakes);
+  if (variants.length === 0) keep("default", topAlone);
+  for (const variant of variants) {
+    const result = resolve(mergeLayers(top.tree, variant.layer.tree), false, registries, hooks, elsewhere);
+    report(result.mistakes, variant);
+    keep(variant.name, result);
+  }
+
+  const names = variants.length === 0 ? ["default"] : variants.map(({ name }) => name);
+  const chosen = names.filter((name) => chosenVariant === undefined || name === chosenVariant);
+  if (chosenVariant !== undefined && chosen.length === 0) {
+    const hint = didYouMean(chosenVariant, names);
+    add("", `unknown variant: ${chosenVariant} (known: ${names.join(", ")})${hint}`, document.file);
+  }
+  const chosenLayers = variants.filter(({ name }) => chosen.includes(name)).map(({ layer }) => layer.tree);
+  for (const one of applied.filter((one) => isShadowed(one, chosenLayers))) {
+    const key = one.override.path.join(".");
+    const who = chosen.length === 1 ? `variant ${chosen[0]} sets` : "every variant sets";
+    const message = `has no effect, because ${who} its own; write variants.${chosen[0]}.${key}=...`;
+    add(key, message, `override ${one.override.text}`);
+  }
+
+  if (problems.size > 0) throw new SettingsError(document.file, [...problems.values()].sort(byPlace));
+  const runs = [...resolved].flatMap(([variant, { name, seeds, ...settings }]) =>
+    seeds.map((seed) => ({ name: name ?? stem(document.file), variant, seed, ...settings })),
+  );
+  return {
+    name: runs[0]?.name ?? stem(document.file),
+    runs: runs.filter(({ variant }) => chosen.includes(variant)),
+  };
+}
+
+/**
+ * Validates merged settings.
+ * @param partial - this is the top level of a file with variants: what is missing may come from them, and what is
+ * impossible together may be replaced by them
+ */
+function resolve(
+  tree: Tree,
+  partial: boolean,
+  registries: SettingsRegistries,
+  hooks: SettingsHooks,
+  elsewhere: Elsewhere,
+): Resolved {
+  const mistakes: Mistake[] = [];
+  const take = <T>(checked: Checked<T>, at: Path = []): T | undefined => {
+    if ("value" in checked) return checked.value;
+    const counted = checked.mistakes.filter(({ message }) => !(partial && message.startsWith("missing")));
+    mistakes.push(...counted.map((mistake) => ({ ...mistake, path: [...at, ...mistake.path] })));
+    return undefined;
+  };
+  const named = <S extends z.ZodObject>(
+    at: string[],
+    kind: string,
+    registry: Registry,
+    common: S,
+    fallback?: string,
+  ) => {
+    const value = valueAt(tree, at) ?? {};
+    const unnamed = fallback !== undefined && isTree(value) && (value.name ?? null) === null;
+    const setting = unnamed ? { ...value, name: fallback } : value;
+    return take(checkNamed(kind, registry, common, setting, outside(at[0] ?? "", elsewhere)), at);
+  };
+
+  const plain = take(checkPlain(tree, elsewhere));
+  const data = named(["data"], "dataset", registries.datasets, dataCommon) as DataSettings | undefined;
+  const model = named(["model"], "model", registries.models, nothingCommon);
+  const rule = named(["rule"], "rule", registries.rules, nothingCommon, "partitioned");
+  const optimizer = named(["optimizer"], "optimizer", registries.optimizers, optimizerCommon, "adam");
+  const partition = take(checkPartition(tree.partition ?? 1), ["partition"]);
+  take(checkObjectiveKeys(tree.objective ?? {}, elsewhere), ["objective"]);
+  const loss = named(["objective", "loss"], "loss", registries.losses, nothingCommon, "cross-entropy");
+  const head = named(["objective", "head"], "head", registries.heads, nothingCommon, "linear");
+  const observe = take(checkObserve(registries.measures, tree.observe ?? {}, outside("observe", elsewhere)), [
+    "observe",
+  ]);
+  const sizes = data ? (hooks.datasetSizes?.(data) ?? null) : null;
+  const filled = data && {
+    ...data,
+    train: data.train ?? sizes?.train ?? null,
+    test: data.test ?? sizes?.test ?? null,
+    evaluationBatch: data.evaluationBatch ?? data.batch,
+  };
+  const classifier = plain && (plain.classifier ?? (partition === "stage" ? "detached" : "attached"));
+  if (!partial) {
+    const parts = { data: filled, model, partition, classifier, loss, head, observe };
+    mistakes.push(...impossibleTogether(parts, sizes, registries, hooks));
+  }
+  if (mistakes.length > 0 || !plain || !filled || !model || !rule || !partition || !classifier) return { mistakes };
+  if (!optimizer || !loss || !head || !observe) return { mistakes };
+  const settings: VariantSettings = {
+    ...plain,
+    name: plain.name,
+    data: filled,
+    model,
+    rule,
+    partition,
+    classifier,
+    objective: { loss, head },
+    optimizer: optimizer as OptimizerSettings,
+    observe,
+  };
+  return { settings, mistakes };
+}
+
+/** The settings that name no registry entry. */
+function checkPlain(tree: Tree, elsewhere: Elsewhere): Checked<z.output<typeof plainSettings>> {
+  const mine = Object.fromEntries(Object.entries(tree).filter(([key]) => Object.hasOwn(plainSettings.shape, key)));
+  const checked = checkMap(plainSettings, mine, elsewhere);
+  if ("mistakes" in checked) {
+    return { mistakes: checked.mistakes.map((mistake) => laterVersion(mistake, valueAt(tree, mistake.path))) };
+  }
+  return checked;
+}
+
+/** Values that are specified but belong to a later version get their own words. */
+function laterVersion(mistake: Mistake, value: unknown): Mistake {
+  const instead = value === "sequential" ? "simultaneous" : value === "bfloat16" ? "float32" : null;
+  return instead !== null ? { ...mistake, message: `${value} is not available yet; use ${instead}` } : mistake;
+}
+
+function checkPartition(value: unknown): Checked<Partition> {
+  const partition = parsePartition(value);
+  if (typeof partition !== "object" || "cuts" in partition) return { value: partition };
+  return { mistakes: partition.mistakes.map(({ at, message }) => mistakeAt(at, message)) };
+}
+
+function checkObjectiveKeys(objective: unknown, elsewhere: Elsewhere): Checked<Tree> {
+  if (!isTree(objective)) {
+    return { mistakes: [mistakeAt([], `expected a map with the keys loss, head, got ${show(objective)}`)] };
+  }
+  const unknown = Object.keys(objective).filter((key) => key !== "loss" && key !== "head");
+  if (unknown.length === 0) return { value: objective };
+  return { mistakes: unknown.map((key) => unknownKey([key], ["loss", "head"], elsewhere)) };
+}
+
+/** Where a setting that is not known here does exist: `learningRate` at the top level → `optimizer.learningRate`. */
+function settingsElsewhere(registries: SettingsRegistries): Elsewhere {
+  const places = new Map<string, string>();
+  const add = (section: string, keys: readonly string[]) => {
+    for (const key of keys) if (!places.has(key)) places.set(key, `${section}${key}`);
+  };
+  const optionsIn = (registry: Registry) =>
+    Object.values(registry).flatMap((entry) => Object.keys(entry.options.shape));
+  add("", TOP_KEYS);
+  add("optimizer.", [...Object.keys(optimizerCommon.shape), ...optionsIn(registries.optimizers)]);
+  add("optimizer.schedule.", ["milestones", "gamma"]);
+  add("data.", [...Object.keys(dataCommon.shape), ...optionsIn(registries.datasets)]);
+  add("data.augment.", ["flip", "crop"]);
+  add("model.", optionsIn(registries.models));
+  add("objective.", ["loss", "head"]);
+  add("observe.", Object.keys(registries.measures));
+  for (const [measure, entry] of Object.entries(registries.measures)) {
+    add(`observe.${measure}.`, Object.keys({ ...observeCommon.shape, ...entry.options.shape }));
+  }
+  return (key) => places.get(sameWord(key, places.keys()) ?? "");
+}
+
+/** By line and column; overrides and what has no line first. */
+function byPlace(a: Problem, b: Problem): number {
+  const order = ({ location }: Problem) => {
+    const [, line, column] = /:(\d+):(\d+)$/.exec(location) ?? [];
+    return [Number(line ?? -1), Number(column ?? -1)] as const;
+  };
+  const [lineA, columnA] = order(a);
+  const [lineB, columnB] = order(b);
+  return lineA - lineB || columnA - columnB;
+}
+
+/** `papers/demo/glyphs.yaml` → `glyphs`. */
+function stem(file: string): string {
+  const base = file.split(/[/\\]/).at(-1) ?? file;
+  return base.replace(/\.[^.]+$/, "") || "experiment";
+}

@@ -1,0 +1,11 @@
+// The heads an experiment file can name. Adding one: a file that exports a `Head`, and a line here.
+import type { Head } from "./head.js";
+import { linear } from "./linear.js";
+import { mlp } from "./mlp.js";
+import { none } from "./none.js";
+
+export type { Head, HeadContext } from "./head.js";
+export { POOLED_SIZE, type Pooling, pooledFlatten, poolingFor } from "./pooling.js";
+
+export const heads = { none, linear, mlp } satisfies Record<string, Head>;
+export type HeadName = keyof typeof heads;

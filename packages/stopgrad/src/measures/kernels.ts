@@ -1,0 +1,91 @@
+// Gram matrices of a batch, and their centring. Everything after the inner products is float64: the ridge of nHSIC is
+// 1e-5 per sample, which float32 eigenvalues would blur.
+import {
+  all,
+  clamp,
+  diagonal,
+  exp,
+  eye,
+  isfinite,
+  matmul,
+  mean,
+  mul,
+  oneHot,
+  scope,
+  sqrt,
+  sub,
+  type Tensor,
+} from "@stopgrad/torch";
+import { MeasureError } from "./measure.js";
+
+/** `[N, …]` as rows `[N, D]` of float32 or float64. @throws MeasureError for fewer than `smallest` rows, NaN, infinity */
+export function asRows(values: Tensor, smallest: number): Tensor {
+  const [count = 0] = values.shape;
+  if (values.dim === 0 || count < smallest || values.numel === 0) {
+    throw new MeasureError(
+      `expected at least ${smallest} samples along the first dimension, got [${values.shape.join(", ")}]`,
+    );
+  }
+  const wide = values.dtype === "float64" || values.dtype === "float32" ? values : values.to("float64");
+  const rows = wide.reshape([count, -1]);
+  if (all(isfinite(rows)).item() === 0) {
+    throw new MeasureError(`expected finite numbers, got NaN or infinity among [${values.shape.join(", ")}]`);
+  }
+  return rows;
+}
+
+/**
+ * Squared Euclidean distances of all pairs of rows, float64 `[N, N]`, exactly 0 on the diagonal.
+ *
+ * From inner products of rows less their mean, which keeps the subtraction ‖u‖² + ‖v‖² − 2u·v stable; what rounding
+ * leaves below 0 is set to 0. No array is larger than `[N, D]` or `[N, N]`.
+ */
+export function squaredDistances(rows: Tensor): Tensor {
+  return scope(() => {
+    const centred = sub(rows, mean(rows, [0], { keepDim: true })); // [N, D]
+    const products = matmul(centred, centred.t()).to("float64"); // [N, N]
+    const norms = diagonal(products); // [N]
+    const distances = products.mul(-2).add_(norms.unsqueeze(0)).add_(norms.unsqueeze(1));
+    return clamp(distances, 0);
+  });
+}
+
+/**
+ * The exponent's distance: `squared` is ‖u − v‖², the definition; `plain` is ‖u − v‖, what the released code of
+ * arXiv 2402.09050 computes. Every value changes with it.
+ */
+export type KernelDistance = "squared" | "plain";
+
+/**
+ * RBF Gram matrix exp(−‖u − v‖² / (2 s² D)), float64 `[N, N]`: width σ = s √D for D features (arXiv 1908.01580,
+ * arXiv 2402.09050).
+ */
+export function rbfGram(rows: Tensor, sigma: number, distance: KernelDistance): Tensor {
+  return scope(() => {
+    const squared = squaredDistances(rows);
+    const exponent = distance === "squared" ? squared : sqrt(squared);
+    return exp(mul(exponent, -1 / (2 * sigma * sigma * rows.size(1))));
+  });
+}
+
+/** Linear Gram matrix of one-hot labels, float64 `[N, N]`: 1 where the labels agree. */
+export function labelGram(labels: Tensor): Tensor {
+  return scope(() => {
+    const classes = Math.max(...labels.toNumbers()) + 1;
+    const hot = oneHot(labels, classes).to("float64"); // [N, K]
+    return matmul(hot, hot.t());
+  });
+}
+
+/** P G P with P = I − 11ᵀ/N, symmetric to the last bit. */
+export function centre(gram: Tensor): Tensor {
+  return scope(() => {
+    const rowMeans = mean(gram, [1], { keepDim: true }); // [N, 1], also the column means: G is symmetric
+    return gram.sub(rowMeans).sub_(rowMeans.t()).add_(mean(gram));
+  });
+}
+
+/** I of a square matrix's size and type. */
+export function identityLike(matrix: Tensor): Tensor {
+  return eye(matrix.size(0), { dtype: matrix.dtype });
+}

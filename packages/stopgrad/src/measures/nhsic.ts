@@ -1,0 +1,59 @@
+// Normalised HSIC: the estimate behind the information plane.
+import { choleskyInverse, linalgCholesky, mul, scope, type Tensor } from "@stopgrad/torch";
+import { z } from "zod";
+import { asRows, centre, identityLike, labelGram, rbfGram } from "./kernels.js";
+import { MeasureError, type PairMeasure } from "./measure.js";
+
+const options = z.strictObject({
+  /** Width factor s: the kernel's σ is s √D. */
+  sigma: z.number().positive().default(5),
+  /** Ridge, per sample. */
+  epsilon: z.number().positive().default(1e-5),
+  distance: z.enum(["squared", "plain"]).default("squared"),
+});
+
+/**
+ * Normalised HSIC between two views of one batch: how strongly they depend on each other.
+ *
+ *   nHSIC(X, Z) = tr(R_X R_Z)    R = K (K + ε N I)⁻¹ = I − ε N (K + ε N I)⁻¹    K = P G P    P = I − 11ᵀ/N
+ *
+ * G is the RBF Gram matrix of width s √D, of labels the linear one on one-hot vectors. In [0, N − 1], against labels
+ * at most classes − 1; no unit. It depends on N: compare only equal batch sizes, and one layer with itself over time.
+ *
+ * The centred form is symmetric, so that a Cholesky factor in float64 solves it; one-sided centring as in the released
+ * code has the same trace. Inner products are taken in the type of the values (float32 in a run).
+ *
+ * Time O(N² D + N³), memory O(N D + N²). Source: arXiv 2402.09050 (its estimator), arXiv 1908.01580.
+ */
+export const nhsic: PairMeasure = {
+  summary: "normalised HSIC with the input and with the label, RBF kernel of width sigma √D",
+  source: "arXiv 2402.09050; arXiv 1908.01580",
+  options,
+  kind: "pair",
+  smallestBatch: 2,
+
+  factor(values, given) {
+    const { sigma, epsilon, distance } = options.parse(given);
+    return scope(() => normalise(centre(rbfGram(asRows(values, 2), sigma, distance)), epsilon));
+  },
+
+  labelFactor(labels, given) {
+    const { epsilon } = options.parse(given);
+    return scope(() => normalise(centre(labelGram(labels)), epsilon));
+  },
+
+  combine: (a, b) => scope(() => mul(a, b).sum().item()),
+};
+
+/** R = I − a (K + a I)⁻¹ with a = ε N, of a centred Gram matrix `[N, N]` in float64. */
+function normalise(centred: Tensor, epsilon: number): Tensor {
+  const ridge = epsilon * centred.size(0);
+  const identity = identityLike(centred);
+  let factor: Tensor;
+  try {
+    factor = linalgCholesky(centred.add(identity.mul(ridge)));
+  } catch {
+    throw new MeasureError(`the Gram matrix is not positive definite at epsilon ${epsilon}; use a larger epsilon`);
+  }
+  return identity.sub_(choleskyInverse(factor).mul_(ridge));
+}

@@ -1,0 +1,93 @@
+// A backbone is an ordered list of stages: the smallest natural units of a network, each a point where training can be
+// cut and representations measured. A model knows nothing of losses, heads or cuts.
+import { type Generator, nn, noGrad, scope, type Tensor, zeros } from "@stopgrad/torch";
+import type { RegistryEntry } from "../registry.js";
+
+/** `[C, H, W]` of an image, or `[D]` of a vector. */
+export type FeatureShape = readonly number[];
+
+/**
+ * One unit of a backbone: named layers and how they follow each other. Its layers carry the backbone's state-dict names
+ * (`conv1`, `layer1.0`), so that a checkpoint loads into the same network elsewhere.
+ */
+export class Stage extends nn.Module {
+  constructor(
+    readonly name: string,
+    readonly parts: Readonly<Record<string, nn.Module>>,
+    readonly body: (input: Tensor) => Tensor,
+  ) {
+    super();
+  }
+
+  override *namedChildren(): IterableIterator<[string, nn.Module]> {
+    yield* Object.entries(this.parts);
+  }
+
+  /** In a scope of its own: what autograd does not need is freed at once. */
+  override forward(input: Tensor): Tensor {
+    return scope(() => this.body(input));
+  }
+}
+
+export class Backbone extends nn.Module {
+  /**
+   * @param stages - first to last; the output of each is a tap
+   * @param classifier - from the last stage's output to logits `[N, K]`; null where the last stage gives logits itself
+   */
+  constructor(
+    readonly stages: readonly Stage[],
+    readonly classifier: Stage | null,
+  ) {
+    super();
+  }
+
+  override *namedChildren(): IterableIterator<[string, nn.Module]> {
+    for (const stage of this.stages) yield* stage.namedChildren();
+    if (this.classifier) yield* this.classifier.namedChildren();
+  }
+
+  /** Images `[N, C, H, W]`, normalised → logits `[N, K]`. */
+  override forward(images: Tensor): Tensor {
+    return scope(() => {
+      const features = this.stages.reduce((input, stage) => stage.forward(input), images);
+      return this.classifier ? this.classifier.forward(features) : features;
+    });
+  }
+}
+
+/** What a model is built for. */
+export interface BackboneContext {
+  /** `[C, H, W]` of the images. */
+  inputShape: readonly [channels: number, height: number, width: number];
+  classes: number;
+  /** Initial values, drawn stage by stage in the network's order. */
+  generator: Generator;
+  /** Masks of dropout during training. */
+  dropoutGenerator: Generator;
+}
+
+/** A named backbone. `options` are what stands beside `model.name`. */
+export interface Model extends RegistryEntry {
+  /** Number of stages, known without building it. @throws Error when the model does not fit the images */
+  stageCount(options: Readonly<Record<string, unknown>>, inputShape: readonly number[]): number;
+  create(options: Readonly<Record<string, unknown>>, context: BackboneContext): Backbone;
+}
+
+/** Shape of each stage's output without the batch, found with one image of zeros in evaluation. */
+export function stageShapes(backbone: Backbone, inputShape: readonly number[]): FeatureShape[] {
+  const wasTraining = backbone.training;
+  backbone.eval();
+  try {
+    return noGrad(() =>
+      scope(() => {
+        let features = zeros([1, ...inputShape]);
+        return backbone.stages.map((stage) => {
+          features = stage.forward(features);
+          return features.shape.slice(1);
+        });
+      }),
+    );
+  } finally {
+    backbone.train(wasTraining);
+  }
+}

@@ -1,0 +1,213 @@
+// The report: one HTML file that needs nothing else. Headline, tables and charts are complete without JavaScript;
+// with it, the same chart specifications come alive (tooltips) through the library's browser build, which is part of
+// the file. A content security policy forbids the page any address, so that it stays readable offline and private.
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { type Chart, reportCharts } from "./charts.js";
+import { type Comparison, compareRuns, type ReportRun } from "./comparison.js";
+import { count, escapeHtml } from "./format.js";
+import { headline } from "./headline.js";
+import { pageScript, styleSheet } from "./page.js";
+import { renderSvg } from "./render.js";
+import { renderCsv, renderHtml, renderMarkdown, type Table } from "./table.js";
+import { reportTables } from "./tables.js";
+
+export interface ReportOptions {
+  /** Heading; the experiment's name unless given. */
+  title?: string;
+  /** The command that repeats the whole comparison, shown above the commands of single runs. */
+  command?: string;
+  /** Whether the charting library travels with the page (0.8 MB) for tooltips; default true. */
+  interactive?: boolean;
+}
+
+export interface DrawnChart extends Chart {
+  svg: string;
+}
+
+/** Everything a report consists of, the page and its parts. */
+export interface Report {
+  html: string;
+  tables: Table[];
+  charts: DrawnChart[];
+}
+
+/** One self-contained HTML page about any number of runs. */
+export async function renderReport(runs: readonly ReportRun[], options: ReportOptions = {}): Promise<string> {
+  return (await buildReport(runs, options)).html;
+}
+
+/** As `renderReport`, with the tables and drawn charts beside the page. */
+export async function buildReport(runs: readonly ReportRun[], options: ReportOptions = {}): Promise<Report> {
+  const comparison = compareRuns(runs);
+  const tables = reportTables(comparison);
+  const charts: DrawnChart[] = [];
+  for (const chart of reportCharts(comparison)) charts.push({ ...chart, svg: await renderSvg(chart.spec) });
+  const runtime = (options.interactive ?? true) && charts.length > 0 ? await chartRuntime() : "";
+  return { html: page(comparison, tables, charts, runtime, options), tables, charts };
+}
+
+interface Section {
+  id: string;
+  title: string;
+  content: string;
+}
+
+function page(
+  comparison: Comparison,
+  tables: readonly Table[],
+  charts: readonly DrawnChart[],
+  runtime: string,
+  options: ReportOptions,
+): string {
+  const title = options.title ?? (comparison.names.join(", ") || "No runs");
+  const table = (name: string) => tables.filter((one) => one.name === name).map(tableBlock);
+  const chart = (name: string) => charts.filter((one) => one.name === name).map(chartBlock);
+  const plane = chart("information-plane");
+  const sections: Section[] = [
+    { id: "results", title: "Results", content: [...table("results"), ...table("runs-without-result")].join("\n") },
+    {
+      id: "plane",
+      title: "Information plane",
+      content:
+        plane.length === 0
+          ? "<p>nHSIC was not measured in these runs, so there is no information plane to show. " +
+            "<code>observe: { nhsic: { every: 1 } }</code> in the experiment file measures it.</p>"
+          : [howToRead, ...plane, ...table("information-plane"), ...table("plane-over-stages")].join("\n"),
+    },
+    { id: "dynamics", title: "nHSIC over epochs", content: chart("nhsic-over-epochs").join("\n") },
+    {
+      id: "learning",
+      title: "Learning curves",
+      content: [...chart("learning-curves"), ...chart("linear-separability")].join("\n"),
+    },
+    { id: "cost", title: "Cost", content: chart("cost").join("\n") },
+    {
+      id: "settings",
+      title: "Settings and versions",
+      content: [
+        ...(options.command === undefined
+          ? []
+          : [`<p>This comparison is repeated by</p><p><code>${escapeHtml(options.command)}</code></p>`]),
+        ...table("settings-that-differ"),
+        ...table("shared-settings"),
+        ...table("runs"),
+      ].join("\n"),
+    },
+  ].filter((section) => section.content !== "");
+  const { setting, findings } = headline(comparison);
+  const dates = comparison.variants
+    .flatMap((variant) => variant.completed.map((run) => (run.record.finishedAt ?? run.record.createdAt).slice(0, 10)))
+    .sort();
+  const runCount = comparison.variants.reduce((sum, variant) => sum + variant.completed.length, 0);
+  const made =
+    dates.length === 0
+      ? ""
+      : `${count(runCount, "completed run")}, ${dates[0] === dates.at(-1) ? dates[0] : `${dates[0]} to ${dates.at(-1)}`}.`;
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:">
+<meta name="generator" content="stopgrad">
+<title>${escapeHtml(title)} – stopgrad report</title>
+<style>${styleSheet}</style>
+</head>
+<body>
+<main>
+<header>
+<h1>${escapeHtml(title)}</h1>
+<p class="setting">${escapeHtml(`${setting} ${made}`.trim())}</p>
+${findings
+  .slice(0, 1)
+  .map((finding) => `<p class="finding">${escapeHtml(finding)}</p>`)
+  .join("")}
+${
+  findings.length > 1
+    ? `<ul class="findings">${findings
+        .slice(1)
+        .map((finding) => `<li>${escapeHtml(finding)}</li>`)
+        .join("")}</ul>`
+    : ""
+}
+${comparison.remarks.map((remark) => `<p class="remark">${escapeHtml(remark)}</p>`).join("\n")}
+<nav>${sections.map(({ id, title: name }) => `<a href="#${id}">${escapeHtml(name)}</a>`).join("")}</nav>
+</header>
+${sections.map(({ id, title: name, content }) => `<section id="${id}">\n<h2>${escapeHtml(name)}</h2>\n${content}\n</section>`).join("\n")}
+</main>
+${runtime}
+<script>${safeScript(pageScript)}</script>
+</body>
+</html>
+`;
+}
+
+/** For a reader who meets the plane for the first time. */
+const howToRead = `<div class="reading">
+<p>Each panel follows one stage of the network while it learns. Across: how much its output Z still depends on the
+input X; up: how much it depends on the label Y. Both are measured by nHSIC, a dependence score without a unit (neither
+bits nor nats). A path that climbs is learning the task; one that then turns left forgets what it does not need of the
+input, which is the compression that the information bottleneck speaks of.</p>
+<ul>
+<li>Compare dynamics, not layers: whether and when a path turns means something; that one stage's numbers are larger
+than another's does not.</li>
+<li>Values depend on m, the mini-batch on which they are estimated: never compare different m.</li>
+<li>Rules are compared within a stage: one column, the same ranges.</li>
+</ul>
+</div>`;
+
+function tableBlock(table: Table): string {
+  const link = (type: string, ending: string, text: string, label: string) =>
+    `<a download="${table.name}.${ending}" href="data:${type};charset=utf-8,${encodeURIComponent(text)}">${label}</a>`;
+  return (
+    `${renderHtml(table)}\n<p class="downloads">${link("text/csv", "csv", renderCsv(table), "CSV")}` +
+    `${link("text/markdown", "md", renderMarkdown(table), "Markdown")}</p>`
+  );
+}
+
+function chartBlock(chart: DrawnChart): string {
+  // Definitions (gradients, clips) are numbered within a chart; on the page each chart has its own.
+  const svg = chart.svg
+    .replace("<svg ", `<svg role="img" aria-label="${escapeHtml(chart.title)}" `)
+    .replace(/( id="|url\(#)((?:gradient|clip)\w*)/g, `$1${chart.name}-$2`);
+  return `<figure data-chart="${chart.name}">
+<figcaption><strong>${escapeHtml(chart.title)}</strong> ${escapeHtml(chart.caption)}</figcaption>
+<div class="chart">${svg}</div>
+<p class="downloads" hidden><a class="svg" download="${chart.name}.svg">SVG</a><a class="spec" download="${chart.name}.vl.json">Vega-Lite specification</a></p>
+<script type="application/json">${safeJson(chart.spec)}</script>
+</figure>`;
+}
+
+/** JSON inside a script element: nothing in it can end the element, or begin a comment in it. */
+function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[<\u2028\u2029]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** Script text inside a script element. */
+function safeScript(text: string): string {
+  return text.replace(/<\/(script)/gi, "<\\/$1").replaceAll("<!--", "<\\!--");
+}
+
+/** The charting library's browser builds with their licences, as script elements. */
+async function chartRuntime(): Promise<string> {
+  const require = createRequire(import.meta.url);
+  const parts: string[] = [];
+  for (const [name, build] of [
+    ["vega", "vega.min.js"],
+    ["vega-lite", "vega-lite.min.js"],
+  ] as const) {
+    const folder = dirname(require.resolve(name)); // the package's build folder
+    const [script, licence] = await Promise.all([
+      readFile(join(folder, build), "utf8"),
+      readFile(join(folder, "..", "LICENSE"), "utf8"),
+    ]);
+    parts.push(
+      `<script>/*! ${name}\n${licence.replaceAll("*/", "* /")}*/\n${safeScript(script.replace(/\/\/# sourceMappingURL=.*\s*$/, ""))}</script>`,
+    );
+  }
+  return parts.join("\n");
+}

@@ -1,0 +1,43 @@
+// Reports: from runs to tables, charts and one HTML page. All but `html` and `write` also run in a browser.
+export {
+  type Chart,
+  type ChartSpec,
+  chartNames,
+  costChart,
+  informationPlaneChart,
+  learningCurvesChart,
+  linearSeparabilityChart,
+  nhsicOverEpochsChart,
+  reportCharts,
+  variantColours,
+} from "./charts.js";
+export { type Comparison, compareRuns, type ReportRun, type Variant } from "./comparison.js";
+export { escapeHtml } from "./format.js";
+export { type Headline, headline } from "./headline.js";
+export { buildReport, type DrawnChart, type Report, type ReportOptions, renderReport } from "./html.js";
+export { renderSvg } from "./render.js";
+export {
+  type Cell,
+  type CellValue,
+  type Column,
+  renderCsv,
+  renderHtml,
+  renderMarkdown,
+  renderText,
+  type Table,
+  textCell,
+} from "./table.js";
+export {
+  differenceToReference,
+  differingSettingsTable,
+  planeOverStagesTable,
+  planeSummaries,
+  planeTable,
+  reportTables,
+  resultsTable,
+  runsTable,
+  sharedSettingsTable,
+  tableNames,
+  withoutResultTable,
+} from "./tables.js";
+export { writeReport } from "./write.js";

@@ -1,0 +1,55 @@
+// A report on disk: report.html, and each table and chart as a file of its own for papers and further work.
+import { randomBytes } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { chartNames } from "./charts.js";
+import type { ReportRun } from "./comparison.js";
+import { buildReport, type ReportOptions } from "./html.js";
+import { renderCsv, renderMarkdown } from "./table.js";
+import { tableNames } from "./tables.js";
+
+/**
+ * Writes report.html, tables/NAME.md and .csv, charts/NAME.svg and .vl.json. Each file appears whole or not at all; a
+ * table or chart that an earlier report had here and this one has not is removed.
+ *
+ * @returns the page's path, and every file written, the page last
+ */
+export async function writeReport(
+  directory: string,
+  runs: readonly ReportRun[],
+  options: ReportOptions = {},
+): Promise<{ html: string; files: string[] }> {
+  const report = await buildReport(runs, options);
+  const page = join(directory, "report.html");
+  const contents = new Map<string, string>();
+  for (const table of report.tables) {
+    contents.set(join(directory, "tables", `${table.name}.md`), renderMarkdown(table));
+    contents.set(join(directory, "tables", `${table.name}.csv`), renderCsv(table));
+  }
+  for (const chart of report.charts) {
+    contents.set(join(directory, "charts", `${chart.name}.svg`), chart.svg);
+    contents.set(join(directory, "charts", `${chart.name}.vl.json`), `${JSON.stringify(chart.spec)}\n`);
+  }
+  contents.set(page, report.html);
+  await mkdir(join(directory, "tables"), { recursive: true });
+  await mkdir(join(directory, "charts"), { recursive: true });
+  for (const [file, text] of contents) await writeWhole(file, text);
+  const possible = [
+    ...tableNames.flatMap((name) => [".md", ".csv"].map((ending) => join(directory, "tables", name + ending))),
+    ...chartNames.flatMap((name) => [".svg", ".vl.json"].map((ending) => join(directory, "charts", name + ending))),
+  ];
+  await Promise.all(possible.filter((file) => !contents.has(file)).map((file) => rm(file, { force: true })));
+  return { html: page, files: [...contents.keys()] };
+}
+
+/** Writes beside the file and renames, so that a reader never sees half of it. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}.tmp`);
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

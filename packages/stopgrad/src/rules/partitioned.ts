@@ -1,0 +1,173 @@
+// End-to-end, block-wise and layer-wise training are one algorithm with a different partition (arXiv 2402.09050, eqs. 1
+// and 2; arXiv 2312.07636, greedy local learning).
+//
+// The backbone's stages are cut into modules. A batch walks through them: a module's forward, its local loss, its
+// backward at once, and its output goes on behind a stop-gradient. Only one module's activations are alive at a time.
+// One optimizer step follows for all: activations were computed with the weights before it, so that stepping module by
+// module would give the same.
+import { crossEntropy, nn, type optim, scope, type Tensor } from "@stopgrad/torch";
+import { z } from "zod";
+import { type Backbone, type Stage, stageShapes } from "../models/index.js";
+import type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
+
+export const partitioned: Rule = {
+  summary: "one local loss for each module of the partition: end to end (1), block-wise (K) or layer-wise (stage)",
+  source: "arXiv 2402.09050, eqs. 1-2; arXiv 2312.07636",
+  options: z.strictObject({}),
+  create: (_, context) => new PartitionedRule(context),
+};
+
+/** Consecutive stages between two stop-gradients, and what its loss looks through. */
+interface LocalModule {
+  readonly name: string;
+  readonly stages: readonly Stage[];
+  /** From the module's output to what the loss wants; null: the output itself. */
+  readonly readout: nn.Module | null;
+  /** Cross-entropy where the classifier is the readout, else the local loss. */
+  readonly loss: (output: Tensor, labels: Tensor) => Tensor;
+}
+
+/** Heads by module name, under PyTorch's way of naming children. */
+class Heads extends nn.Module {
+  constructor(readonly byModule: ReadonlyMap<string, nn.Module>) {
+    super();
+  }
+
+  override *namedChildren(): IterableIterator<[string, nn.Module]> {
+    for (const [name, head] of this.byModule) yield [name.replaceAll(".", "_"), head];
+  }
+
+  override forward(): Tensor {
+    throw new Error("heads have no forward of their own");
+  }
+}
+
+class PartitionedRule implements LearningRule {
+  readonly backbone: Backbone;
+  readonly auxiliary: nn.Module | null;
+  readonly moduleNames: readonly string[];
+  readonly #modules: readonly LocalModule[];
+  /** The classifier, when it is trained on the last module's detached output. */
+  readonly #detachedClassifier: Stage | null;
+  readonly #optimizer: optim.Optimizer;
+
+  constructor(context: RuleContext) {
+    const { backbone, loss, head } = context;
+    this.backbone = backbone;
+    const shapes = stageShapes(backbone, context.inputShape);
+    const localLoss = (output: Tensor, labels: Tensor) => loss.entry.compute(loss.options, { output, labels });
+
+    // The last module predicts: through its own logits, or through the classifier attached to it.
+    const attached = backbone.classifier === null || (context.classifier === "attached" && loss.entry.classifies);
+    this.#detachedClassifier = attached ? null : backbone.classifier;
+
+    const heads = new Map<string, nn.Module>();
+    let end = 0;
+    this.#modules = context.moduleSizes.map((size, at) => {
+      const stages = backbone.stages.slice(end, end + size);
+      end += size;
+      const name = moduleName(stages, context.moduleSizes.length);
+      const isLast = at === context.moduleSizes.length - 1;
+      if (isLast && attached) return { name, stages, readout: backbone.classifier, loss: crossEntropy };
+      const readout = head.entry.create(head.options, {
+        shape: shapes[end - 1]!,
+        outputs: context.classes,
+        generator: context.headGenerator,
+      });
+      if (readout) heads.set(name, readout);
+      return { name, stages, readout, loss: localLoss };
+    });
+    this.moduleNames = this.#modules.map((module) => module.name);
+    this.auxiliary = heads.size > 0 ? new Heads(heads) : null;
+    this.#optimizer = context.optimizer.entry.create(context.optimizer.settings, [
+      ...backbone.parameters(),
+      ...(this.auxiliary?.parameters() ?? []),
+    ]);
+  }
+
+  step({ images, labels }: Batch): StepResult {
+    this.backbone.train();
+    this.auxiliary?.train();
+    this.#optimizer.zeroGrad();
+    const losses: { module: string; loss: number }[] = [];
+    let correct = 0;
+
+    scope(() => {
+      let features = images;
+      for (const [at, module] of this.#modules.entries()) {
+        const predicts = at === this.#modules.length - 1 && this.#detachedClassifier === null;
+        const output = scope(() => {
+          const hidden = module.stages.reduce((input, stage) => stage.forward(input), features);
+          const seen = module.readout ? module.readout.forward(hidden) : hidden;
+          const loss = module.loss(seen, labels);
+          loss.backward();
+          losses.push({ module: module.name, loss: loss.item() });
+          if (predicts) correct = countCorrect(seen, labels);
+          return hidden.detach();
+        });
+        if (features !== images) features.dispose();
+        features = output;
+      }
+      const classifier = this.#detachedClassifier;
+      if (classifier) {
+        const logits = classifier.forward(features);
+        const loss = crossEntropy(logits, labels);
+        loss.backward();
+        losses.push({ module: classifier.name, loss: loss.item() });
+        correct = countCorrect(logits, labels);
+      }
+    });
+
+    this.#optimizer.step();
+    return { losses, loss: losses.at(-1)!.loss, correct };
+  }
+
+  logits(images: Tensor): Tensor {
+    return this.backbone.forward(images);
+  }
+
+  setLearningRate(rate: number): void {
+    this.#optimizer.learningRate = rate;
+  }
+
+  stateDict(): Map<string, Tensor> {
+    return new Map([
+      ...prefixed("backbone.", this.backbone.stateDict()),
+      ...prefixed("heads.", this.auxiliary?.stateDict() ?? new Map()),
+      ...prefixed("optimizer.", this.#optimizer.stateDict()),
+    ]);
+  }
+
+  loadStateDict(saved: ReadonlyMap<string, Tensor>): void {
+    this.backbone.loadStateDict(unprefixed("backbone.", saved));
+    this.auxiliary?.loadStateDict(unprefixed("heads.", saved));
+    this.#optimizer.loadStateDict(unprefixed("optimizer.", saved));
+  }
+
+  dispose(): void {
+    this.#optimizer.dispose();
+    this.auxiliary?.dispose();
+    this.backbone.dispose();
+  }
+}
+
+/** A module of one stage has the stage's name; of several, the first's and the last's; the whole network is `network`. */
+function moduleName(stages: readonly Stage[], modules: number): string {
+  if (modules === 1) return "network";
+  const [first, last] = [stages[0]!.name, stages.at(-1)!.name];
+  return first === last ? first : `${first}-${last}`;
+}
+
+/** How many rows of `[N, K]` have their largest entry at the label. */
+export function countCorrect(logits: Tensor, labels: Tensor): number {
+  return scope(() => logits.argmax(1).eq(labels).sum().item());
+}
+
+function prefixed(prefix: string, state: ReadonlyMap<string, Tensor>): [string, Tensor][] {
+  return Array.from(state, ([name, tensor]) => [prefix + name, tensor]);
+}
+
+function unprefixed(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  const mine = [...state].filter(([name]) => name.startsWith(prefix));
+  return new Map(mine.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+}

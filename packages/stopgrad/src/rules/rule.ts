@@ -1,0 +1,63 @@
+// How a network learns. A rule is given a backbone and a batch, and moves weights; what happens in between is its own.
+import type { Generator, nn, Tensor } from "@stopgrad/torch";
+import type { Head } from "../heads/index.js";
+import type { LocalLoss } from "../losses/index.js";
+import type { Backbone } from "../models/index.js";
+import type { OptimizerEntry, OptimizerSettings } from "../optimizers/index.js";
+import type { RegistryEntry } from "../registry.js";
+
+export interface Batch {
+  /** `[N, C, H, W]`, normalised. */
+  images: Tensor;
+  /** int64 `[N]`. */
+  labels: Tensor;
+}
+
+export interface StepResult {
+  /** Each module's loss on this batch, before the step, in the network's order. */
+  losses: readonly { readonly module: string; readonly loss: number }[];
+  /** Loss of what predicts. */
+  loss: number;
+  /** Images of the batch that were classified right, before the step. */
+  correct: number;
+}
+
+/** A network that is being trained by a rule. */
+export interface LearningRule {
+  readonly backbone: Backbone;
+  /** What is trained beside the backbone and thrown away at inference: heads. Null when there is nothing. */
+  readonly auxiliary: nn.Module | null;
+  /** Names of the gradient-isolated modules, first to last. */
+  readonly moduleNames: readonly string[];
+  /** One optimizer step on one batch, in training mode. */
+  step(batch: Batch): StepResult;
+  /** Normalised images `[N, C, H, W]` → logits `[N, K]`, for evaluation. */
+  logits(images: Tensor): Tensor;
+  setLearningRate(rate: number): void;
+  /** Everything a resumed run needs, under `backbone.`, `heads.` and `optimizer.`. */
+  stateDict(): Map<string, Tensor>;
+  /** @throws TorchError when the saved state does not fit */
+  loadStateDict(saved: ReadonlyMap<string, Tensor>): void;
+  dispose(): void;
+}
+
+export interface RuleContext {
+  backbone: Backbone;
+  /** `[C, H, W]`. */
+  inputShape: readonly number[];
+  classes: number;
+  /** How many stages each module holds. */
+  moduleSizes: readonly number[];
+  /** Whether the last module is trained through the classifier, or the classifier on its detached output. */
+  classifier: "attached" | "detached";
+  loss: { entry: LocalLoss; options: Readonly<Record<string, unknown>> };
+  head: { entry: Head; options: Readonly<Record<string, unknown>> };
+  optimizer: { entry: OptimizerEntry; settings: OptimizerSettings };
+  /** Initial values of heads. */
+  headGenerator: Generator;
+}
+
+/** A named rule. */
+export interface Rule extends RegistryEntry {
+  create(options: Readonly<Record<string, unknown>>, context: RuleContext): LearningRule;
+}

@@ -1,0 +1,63 @@
+import { expect, test } from "vitest";
+import { documentFromText } from "../../src/experiment/document.js";
+import { canonicalJson, runId, settingsHash, slug } from "../../src/experiment/identity.js";
+import type { RunSettings } from "../../src/experiment/run-settings.js";
+import { settings } from "./fake-registries.js";
+
+function run(
+  overrides: string[] = [],
+  text = "data: cifar10\nmodel: lenet5\nepochs: 2\nobserve: { nhsic: true }\n",
+): RunSettings {
+  return settings.expand(documentFromText(text, "x.yaml"), { overrides }).runs[0] as RunSettings;
+}
+
+test("the hash is the same however the settings are written, and on every machine", () => {
+  const spelt = `observe: { nhsic: { batches: 8, firstEpoch: false } }
+epochs: 2
+variants: { default: { model: { name: lenet5 } } }
+data: { test: 10000, name: cifar10, train: 50000 }\n`;
+  expect(settingsHash(run([], spelt))).toBe(settingsHash(run()));
+  expect(settingsHash(run())).toBe("4245d270e39e9dc6efedc55eb611b26e55d1cf72643b01fc40aa4aafd197961f");
+});
+
+test.each(["threads=4", "checkpoint.every=5", "data.evaluationBatch=7", "name=other"])(
+  "%s does not decide",
+  (override) => {
+    expect(settingsHash(run([override]))).toBe(settingsHash(run()));
+  },
+);
+
+test.each([
+  "seeds=[2]",
+  "epochs=3",
+  "model.batchNorm=true",
+  "data.batch=64",
+  "data.train=100",
+  "partition=2",
+  "classifier=detached",
+  "optimizer.learningRate=1e-3",
+  "optimizer.schedule={milestones: [1]}",
+  "observe.nhsic.batches=4",
+  "device=cuda",
+  "+variants.a.epochs=2",
+])("%s decides", (override) => {
+  expect(settingsHash(run([override]))).not.toBe(settingsHash(run()));
+});
+
+test("one GPU is as good as another", () => {
+  expect(settingsHash(run(["device=cuda:1"]))).toBe(settingsHash(run(["device=cuda"])));
+});
+
+test("run ids are file names", () => {
+  const named = { ...run(["name='LeNet5 / ÄÖ: ../x'", "seeds=[12]"]), variant: "λ = 0.1" };
+  expect(runId(named)).toBe(`lenet5-ao-x-0-1-s12-${settingsHash(named).slice(0, 8)}`);
+  expect(slug("???")).toBe("run");
+  expect(slug("a".repeat(99))).toHaveLength(48);
+});
+
+test("canonical JSON: sorted keys, undefined left out, nothing inexact", () => {
+  expect(canonicalJson({ b: [1, { d: undefined, c: null }], a: "\u2028" })).toBe('{"a":"\u2028","b":[1,{"c":null}]}');
+  expect(canonicalJson({ é: 1, z: 2, "10": 3, "9": 4 })).toBe('{"10":3,"9":4,"z":2,"é":1}');
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, undefined, 1n, () => 1])
+    expect(() => canonicalJson([bad])).toThrow(TypeError);
+});

@@ -1,0 +1,130 @@
+import { compile } from "vega-lite";
+import { describe, expect, it } from "vitest";
+import { compareRuns } from "../../src/report/comparison.js";
+import { informationPlaneChart, type ReportRun, renderSvg, reportCharts } from "../../src/report/index.js";
+import { syntheticRuns } from "./synthetic.js";
+
+// biome-ignore lint/suspicious/noExplicitAny: specifications are walked as the JSON they are.
+type Json = any;
+
+const panelsOf = (spec: Json): Json[] => spec.concat ?? spec.vconcat?.flatMap((part: Json) => panelsOf(part)) ?? [spec];
+
+const manyVariants = (n: number) =>
+  Array.from({ length: n }, (_, index) => ({
+    name: index === 0 ? "e2e" : `variant ${index} with a long name`,
+    settings: { partition: index + 1 },
+  }));
+
+const manyStages = (n: number) => Array.from({ length: n }, (_, index) => `layer${index + 1}`);
+
+describe("charts of a report", () => {
+  it.each([
+    [2, 1, 1],
+    [5, 2, 3],
+    [9, 4, 1],
+    [20, 8, 2],
+  ])("draw %i stages, %i variants, %i seeds without a warning", async (stages, variants, seeds) => {
+    const runs = syntheticRuns({
+      stages: manyStages(stages),
+      variants: manyVariants(variants),
+      seeds: Array.from({ length: seeds }, (_, index) => index + 1),
+      epochs: 8,
+      probes: true,
+    });
+    const charts = reportCharts(compareRuns(runs));
+    expect(charts.map((chart) => chart.name)).toEqual([
+      "information-plane",
+      "nhsic-over-epochs",
+      "learning-curves",
+      "linear-separability",
+      "cost",
+    ]);
+    for (const chart of charts) {
+      const before = JSON.stringify(chart.spec);
+      expect(before).not.toMatch(/NaN|Infinity|undefined/);
+      expect(JSON.parse(before)).toEqual(chart.spec); // plain JSON: nothing lost
+      const warnings: unknown[] = [];
+      const collect = (...args: unknown[]) => {
+        warnings.push(args);
+        return logger;
+      };
+      const quiet = () => logger;
+      const logger: Json = { level: quiet, warn: collect, error: collect, info: quiet, debug: quiet };
+      compile(JSON.parse(before), { logger });
+      expect(warnings).toEqual([]);
+      const svg = await renderSvg(chart.spec);
+      expect(JSON.stringify(chart.spec)).toBe(before);
+      expect(svg).toMatch(/^<svg /);
+      expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+      // Variants are named by a legend, an axis or the panels; long names may be broken over lines.
+      expect(svg.replace(/<[^>]*>/g, " ")).toContain("e2e");
+      if (chart.name.startsWith("information")) {
+        expect(panelsOf(chart.spec)).toHaveLength(stages * variants);
+        for (const stage of manyStages(stages)) expect(svg).toContain(`>${stage}<`);
+      }
+    }
+  });
+
+  it("information plane: equal ranges for a stage over variants, own ranges between stages, in network order", () => {
+    const panels = panelsOf(informationPlaneChart(compareRuns(syntheticRuns()))!.spec as Json);
+    expect(panels.map((panel) => [panel.title.text, panel.title.subtitle[0]]).slice(0, 6)).toEqual([
+      ["conv1", "e2e"],
+      ["conv2", "e2e"],
+      ["fc1", "e2e"],
+      ["fc2", "e2e"],
+      ["fc3", "e2e"],
+      ["conv1", "layer-wise"],
+    ]);
+    const ranges = (panel: Json) =>
+      panel.layer.map((layer: Json) => [layer.encoding.x.scale.domain, layer.encoding.y.scale.domain]);
+    expect(ranges(panels[0])[0]).toEqual(ranges(panels[5])[0]);
+    expect(ranges(panels[0])[0]).not.toEqual(ranges(panels[4])[0]);
+    const [low, high] = ranges(panels[0])[0][0];
+    for (const panel of [panels[0], panels[5]]) {
+      for (const layer of panel.layer) {
+        for (const point of layer.data.values) expect(point.x).toSatisfy((x: number) => x >= low && x <= high);
+      }
+    }
+  });
+
+  it("information plane: the dots are the mean over seeds, start marked, direction shown", () => {
+    const runs = syntheticRuns();
+    const panel = panelsOf(informationPlaneChart(compareRuns(runs))!.spec as Json)[0];
+    const dots = panel.layer.find((layer: Json) => layer.mark.type === "circle").data.values;
+    const at = (run: ReportRun, key: string) =>
+      run.metrics.find((point) => point.key === key && point.stage === "conv1" && point.epoch === 7)!.value;
+    const mean = (key: string) => (at(runs[0]!, key) + at(runs[1]!, key) + at(runs[2]!, key)) / 3;
+    const dot = dots.find((point: Json) => point.epoch === 7);
+    expect(dot.x).toBeCloseTo(mean("nhsicXZ"), 2);
+    expect(dot.y).toBeCloseTo(mean("nhsicYZ"), 3);
+    const epochs = dots.map((point: Json) => point.epoch);
+    expect(epochs).toEqual([...epochs].sort((a: number, b: number) => a - b));
+    expect(epochs[0]).toBe(0);
+    expect(panel.layer.at(-1).data.values).toEqual([dots[0]]);
+    const heads = panel.layer.find((layer: Json) => layer.encoding.angle !== undefined).data.values;
+    expect(heads.at(-1)).toMatchObject({ x: dots.at(-1).x, y: dots.at(-1).y });
+    expect(heads[0].angle).toBeGreaterThan(0); // right and up: both dependences rise at first
+    expect(heads[0].angle).toBeLessThan(90);
+  });
+
+  it("leaves out what was not measured, and bands where there is one seed", () => {
+    const runs = syntheticRuns({ nhsic: false, seeds: [1] });
+    const charts = reportCharts(compareRuns(runs));
+    expect(charts.map((chart) => chart.name)).toEqual(["learning-curves", "cost"]);
+    expect(JSON.stringify(charts[0]!.spec)).not.toContain('"area"');
+    expect(JSON.stringify(reportCharts(compareRuns(syntheticRuns()))[2]!.spec)).toContain('"area"');
+    expect(reportCharts(compareRuns([]))).toEqual([]);
+  });
+
+  it("draws runs that diverged or measured a single moment", async () => {
+    const runs = syntheticRuns({ seeds: [1], epochs: 3 });
+    for (const run of runs) {
+      run.metrics = run.metrics
+        .filter((point) => point.key.startsWith("nhsic") === false || point.epoch === 0)
+        .map((point) => (point.key === "trainLoss" ? { ...point, value: Number.NaN } : point));
+    }
+    for (const chart of reportCharts(compareRuns(runs))) {
+      expect(await renderSvg(chart.spec)).not.toMatch(/NaN|Infinity|undefined/);
+    }
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, it } from "vitest";
+import { compareRuns, flattenSettings, mergeOrder, trajectory } from "../../src/report/comparison.js";
+import type { ReportRun } from "../../src/report/index.js";
+import { syntheticRuns } from "./synthetic.js";
+
+const change = (run: ReportRun, record: Partial<ReportRun["record"]>): ReportRun => ({
+  record: { ...run.record, ...record },
+  metrics: run.metrics,
+});
+
+describe("runs put in order", () => {
+  it("groups by variant, seeds ascending, end to end as reference wherever it stands", () => {
+    const runs = syntheticRuns();
+    const { variants, reference, stages } = compareRuns([...runs].reverse());
+    expect(variants.map((variant) => variant.label)).toEqual(["layer-wise", "e2e"]);
+    expect(variants[0]!.completed.map((run) => run.record.seed)).toEqual([1, 2, 3]);
+    expect(reference!.label).toBe("e2e");
+    expect(stages).toEqual(["conv1", "conv2", "fc1", "fc2", "fc3"]);
+  });
+
+  it("compares with the first variant where none is end to end", () => {
+    const runs = syntheticRuns({
+      variants: [
+        { name: "a", settings: { partition: "stage" } },
+        { name: "b", settings: { partition: 1, rule: "forward-forward" } },
+      ],
+    });
+    expect(compareRuns(runs).reference!.label).toBe("a");
+  });
+
+  it("never mixes runs whose settings differ", () => {
+    const runs = [...syntheticRuns({ epochs: 5, seeds: [1] }), ...syntheticRuns({ epochs: 20, seeds: [1] })];
+    expect(compareRuns(runs).variants.map((variant) => variant.label)).toEqual([
+      "e2e (epochs=5)",
+      "layer-wise (epochs=5)",
+      "e2e (epochs=20)",
+      "layer-wise (epochs=20)",
+    ]);
+    const [one, other] = syntheticRuns({ seeds: [1, 2] });
+    other!.record = { ...other!.record, settings: { ...other!.record.settings, checkpoint: { every: 5 }, threads: 1 } };
+    expect(compareRuns([one!, other!]).variants).toHaveLength(1); // neither decides a result
+    const two = compareRuns([...syntheticRuns({ name: "mnist" }), ...syntheticRuns({ name: "cifar" })]);
+    expect(two.variants.map((variant) => variant.label)).toContain("cifar: layer-wise");
+  });
+
+  it("counts a repeated seed once, the latest run, and says so", () => {
+    const [run] = syntheticRuns({ seeds: [1] });
+    const later = change(run!, { id: "later", createdAt: "2025-02-01T00:00:00Z" });
+    const { variants, remarks } = compareRuns([later, run!]);
+    expect(variants[0]!.completed.map((one) => one.record.id)).toEqual(["later"]);
+    expect(remarks).toEqual(["e2e: of 2 runs with the same seed and settings only the latest is counted."]);
+  });
+
+  it("keeps failed and unfinished runs out of every number, and names them", () => {
+    const runs = syntheticRuns();
+    const failed = change(runs[0]!, { status: "failed", error: "loss is NaN", summary: null });
+    const running = change(runs[3]!, { status: "running", summary: null });
+    const result = compareRuns([failed, runs[1]!, running]);
+    expect(result.withoutResult.map((record) => record.status)).toEqual(["failed", "running"]);
+    expect(result.variants[0]!.completed).toHaveLength(1);
+    expect(result.variants[1]!.completed).toHaveLength(0);
+    expect(result.variants[1]!.drawn).toHaveLength(1);
+    expect(result.remarks).toEqual(["layer-wise: no run has finished yet; its charts show what was measured so far."]);
+  });
+
+  it("drops numbers that are not finite and says how many", () => {
+    const [run] = syntheticRuns({ seeds: [1] });
+    run!.metrics.push({ epoch: 21, step: 1, key: "trainLoss", stage: "", value: Number.NaN, standardError: null });
+    expect(compareRuns([run!]).remarks[0]).toMatch(/^1 recorded number was not finite/);
+    expect(trajectory(run!, "trainLoss").at(-1)!.epoch).toBe(20);
+  });
+
+  it("reads a trajectory in order, the last of two at the same epoch", () => {
+    const [run] = syntheticRuns({ seeds: [1] });
+    const point = { step: 0, key: "k", stage: "s", standardError: null };
+    run!.metrics = [2, 1, 1].map((epoch, index) => ({ ...point, epoch, value: index }));
+    expect(trajectory(run!, "k", "s")).toEqual([
+      { epoch: 1, value: 2 },
+      { epoch: 2, value: 0 },
+    ]);
+  });
+
+  it("merges stage lists of different networks in network order", () => {
+    expect(
+      mergeOrder([
+        ["a", "c"],
+        ["a", "b", "c", "d"],
+        ["x", "c", "y"],
+      ]),
+    ).toEqual(["x", "a", "b", "c", "y", "d"]);
+    expect([...flattenSettings({ seed: 1, data: { name: "x", sizes: [1, 2] }, objective: {} })]).toEqual([
+      ["data.name", "x"],
+      ["data.sizes", "[1, 2]"],
+      ["objective", "{}"],
+    ]);
+  });
+});

@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+import {
+  byteUnit,
+  count,
+  escapeHtml,
+  formatDifference,
+  formatFixed,
+  formatNumber,
+  formatPercent,
+  formatSpread,
+  joinWords,
+  timeUnit,
+} from "../../src/report/format.js";
+import { summarise } from "../../src/statistics/index.js";
+
+describe("numbers as people read them", () => {
+  it("groups thousands and has a real minus sign, but no minus zero", () => {
+    expect(formatFixed(-1234567.891, 2)).toBe("−1,234,567.89");
+    expect(formatFixed(-0.001, 2)).toBe("0.00");
+    expect(formatFixed(999.9999, 2)).toBe("1,000.00");
+    expect(formatFixed(0.12345, 5)).toBe("0.12345");
+    expect(formatFixed(Number.NaN, 2)).toBe("–");
+    expect([0, 0.1234, 4.567, 45.67, 456.7, 12345].map(formatNumber)).toEqual([
+      "0",
+      "0.123",
+      "4.57",
+      "45.7",
+      "457",
+      "12,345",
+    ]);
+  });
+
+  it("writes spreads and differences", () => {
+    expect(formatSpread(summarise([0.6427, 0.6458, 0.6489]), formatPercent)).toBe("64.58 ± 0.31");
+    expect(formatSpread(summarise([0.6458]), formatPercent)).toBe("64.58");
+    expect(formatSpread(null, formatPercent)).toBe("–");
+    const difference = { difference: -0.008, interval: [-0.013, 0.003] as const, method: "paired" as const };
+    expect(formatDifference({ ...difference, n: 3, degreesOfFreedom: 2 }, formatPercent)).toBe("−0.80 [−1.30, +0.30]");
+  });
+
+  it("chooses units and words", () => {
+    expect([2 ** 31, 2 ** 21, 2000].map((bytes) => byteUnit(bytes).name)).toEqual(["GiB", "MiB", "KiB"]);
+    expect([20_000, 700, 80].map((seconds) => timeUnit(seconds).name)).toEqual(["h", "min", "s"]);
+    expect(joinWords(["a", "b", "c"])).toBe("a, b and c");
+    expect([count(1, "seed"), count(1200, "seed")]).toEqual(["1 seed", "1,200 seeds"]);
+    expect(escapeHtml(`<a href="x">'&'</a>`)).toBe("&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
+  });
+});

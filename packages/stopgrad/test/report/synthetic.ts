@@ -1,0 +1,134 @@
+// Runs that look like real ones, made from formulas: the same input always gives the same runs.
+import type { ReportRun } from "../../src/report/index.js";
+import type { MetricPoint, RunRecord } from "../../src/store/records.js";
+
+export interface SyntheticOptions {
+  variants?: { name: string; settings: Record<string, unknown>; heads?: number }[];
+  seeds?: number[];
+  stages?: string[];
+  epochs?: number;
+  nhsic?: boolean;
+  probes?: boolean;
+  name?: string;
+}
+
+export const twoVariants = [
+  { name: "e2e", settings: { partition: 1, objective: { loss: "cross-entropy", head: "none" } } },
+  {
+    name: "layer-wise",
+    settings: { partition: "stage", objective: { loss: "cross-entropy", head: "linear" } },
+    heads: 25_400,
+  },
+];
+
+/** Every variant with every seed. */
+export function syntheticRuns(options: SyntheticOptions = {}): ReportRun[] {
+  const variants = options.variants ?? twoVariants;
+  return variants.flatMap((variant, index) =>
+    (options.seeds ?? [1, 2, 3]).map((seed) => syntheticRun(options, variant, index, seed)),
+  );
+}
+
+function syntheticRun(
+  options: SyntheticOptions,
+  variant: NonNullable<SyntheticOptions["variants"]>[number],
+  index: number,
+  seed: number,
+): ReportRun {
+  const random = generator(7919 * index + 104_729 * seed);
+  const stages = options.stages ?? ["conv1", "conv2", "fc1", "fc2", "fc3"];
+  const epochs = options.epochs ?? 20;
+  const metrics: MetricPoint[] = [];
+  const add = (epoch: number, key: string, stage: string, value: number) =>
+    metrics.push({ epoch, step: Math.round(epoch * 391), key, stage, value, standardError: null });
+  const skill = 0.646 - 0.008 * index + 0.006 * (random() - 0.5) + 0.002 * seed;
+  const dense = [1, 2, 4, 8, 16, 32, 64, 128, 256].map((step) => step / 391);
+  const moments = [0, ...dense, ...Array.from({ length: epochs }, (_, epoch) => epoch + 1)];
+  if (options.nhsic ?? true) {
+    for (const epoch of moments) {
+      stages.forEach((stage, depth) => {
+        const part = stages.length === 1 ? 0 : depth / (stages.length - 1);
+        const rise = 1 - Math.exp(-epoch / (0.6 + 0.8 * part));
+        const slow = 1 - Math.exp(-epoch / (0.5 * epochs));
+        const local = index % 2 === 1;
+        const x0 = 85 - 35 * part;
+        const turn = local ? -(6 + 5 * part) * slow : (5 - 22 * part * part) * slow;
+        add(epoch, "nhsicXZ", stage, x0 + (18 - 4 * part) * rise + turn + 0.5 * (random() - 0.5) * rise);
+        const y = 2.2 + part + (4.6 + 1.2 * part) * (0.7 * rise + 0.3 * slow) - (local ? 0.35 * part * slow : 0);
+        add(epoch, "nhsicYZ", stage, y + 0.06 * (random() - 0.5));
+      });
+    }
+  }
+  for (let epoch = 1; epoch <= epochs; epoch++) {
+    const learnt = 1 - Math.exp(-epoch / (0.2 * epochs));
+    add(epoch, "trainLoss", "", 2.3 - (1.55 + 0.1 * index) * learnt + 0.02 * random());
+    add(epoch, "testLoss", "", 2.3 - (1.28 - 0.05 * index) * learnt + 0.1 * (epoch / epochs) ** 2 + 0.03 * random());
+    add(epoch, "trainAccuracy", "", 0.1 + (skill + 0.05) * learnt);
+    add(epoch, "testAccuracy", "", 0.1 + (skill - 0.1) * learnt + 0.008 * (random() - 0.5));
+  }
+  const last = (key: string, stage: string) =>
+    metrics.filter((point) => point.key === key && point.stage === stage).at(-1)?.value ?? null;
+  const record: RunRecord = {
+    id: `run-${variant.name}-${seed}`,
+    name: options.name ?? "lenet5-cifar10",
+    variant: variant.name,
+    seed,
+    status: "completed",
+    settings: {
+      name: options.name ?? "lenet5-cifar10",
+      data: { name: "cifar10", train: 50_000, test: 10_000, batch: 128 },
+      model: { name: "lenet5" },
+      optimizer: { name: "adam", learningRate: 5e-4, schedule: { milestones: [200, 300], gamma: 0.2 } },
+      epochs,
+      seed,
+      observe: options.nhsic === false ? {} : { nhsic: { every: 1, batch: 128, batches: 8 } },
+      rule: "partitioned",
+      ...variant.settings,
+    },
+    settingsHash: `${variant.name}-${seed}`,
+    command: `stopgrad train papers/lenet5-cifar10.yaml --variant ${variant.name} seeds=[${seed}]`,
+    environment: {
+      stopgrad: "0.1.0",
+      node: "20.20.2",
+      libtorch: "2.6.0",
+      blas: "openblas",
+      threads: 2,
+      device: "cpu",
+      platform: "linux-x64",
+      cpu: "Example CPU 3000",
+      commit: "0123abc",
+    },
+    createdAt: `2025-01-0${1 + (seed % 9)}T10:00:00Z`,
+    finishedAt: `2025-01-0${1 + (seed % 9)}T10:05:00Z`,
+    error: null,
+    summary: {
+      epochs,
+      seconds: 81 + 14 * index + 3 * random(),
+      imagesPerSecond: 12_300 - 1_700 * index + 120 * random(),
+      peakBytes: Math.round((66 - 21 * Math.min(1, index) - 2 * index) * 2 ** 20),
+      trainAccuracy: skill + 0.15,
+      testAccuracy: skill,
+      parameters: { backbone: 62_006, heads: variant.heads ?? 0 },
+      stages: stages.map((stage, depth) => ({
+        name: stage,
+        shape: [6, 14, 14],
+        nhsicXZ: last("nhsicXZ", stage),
+        nhsicYZ: last("nhsicYZ", stage),
+        probeTrain: options.probes ? 0.45 + 0.06 * depth + 0.01 * random() : null,
+        probeTest: options.probes ? 0.42 + 0.05 * depth + 0.01 * random() : null,
+      })),
+    },
+  };
+  return { record, metrics };
+}
+
+/** Uniform numbers in [0, 1) from a seed: a counter whose bits are mixed by multiplication and shifts. */
+function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 16), 0x45d9f3b);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,142 @@
+import { describe, expect, it } from "vitest";
+import { compareRuns } from "../../src/report/comparison.js";
+import { headline } from "../../src/report/headline.js";
+import { type ReportRun, renderCsv, reportTables, resultsTable, type Table } from "../../src/report/index.js";
+import { syntheticRuns, twoVariants } from "./synthetic.js";
+
+/** Runs whose test accuracy and peak memory are given. */
+function runsWith(accuracies: Record<string, number[]>, seeds = [1, 2, 3]): ReportRun[] {
+  return syntheticRuns({ seeds }).flatMap((run) => {
+    const accuracy = accuracies[run.record.variant]?.[seeds.indexOf(run.record.seed)];
+    if (accuracy === undefined) return [];
+    const summary = { ...run.record.summary!, testAccuracy: accuracy, trainAccuracy: accuracy + 0.1 };
+    summary.peakBytes = (run.record.variant === "e2e" ? 80 : 50) * 2 ** 20;
+    summary.imagesPerSecond = run.record.variant === "e2e" ? 10_000 : 8_000;
+    summary.seconds = run.record.variant === "e2e" ? 100 : 125;
+    return [{ ...run, record: { ...run.record, summary } }];
+  });
+}
+
+const accuracies = { e2e: [0.641, 0.646, 0.651], "layer-wise": [0.635, 0.637, 0.642] };
+const texts = (table: Table) => table.rows.map((row) => row.map((cell) => cell.text));
+
+describe("tables of a report", () => {
+  it("results: mean, spread, paired difference, ratios; best in bold", () => {
+    const table = resultsTable(compareRuns(runsWith(accuracies)));
+    // Differences −0.6, −0.9, −0.9 points: mean −0.8, s = 0.173205, half-width 4.302653 · 0.1 = 0.430265.
+    expect(texts(table)).toEqual([
+      [
+        "e2e",
+        "64.60 ± 0.50",
+        "3",
+        "–",
+        "74.60 ± 0.50",
+        "80.0 (100 %)",
+        "10,000 ± 0 (1.00 ×)",
+        "100.0 ± 0.0",
+        "62,006 + 0",
+      ],
+      [
+        "layer-wise",
+        "63.80 ± 0.36",
+        "3",
+        "−0.80 [−1.23, −0.37]",
+        "73.80 ± 0.36",
+        "50.0 (63 %)",
+        "8,000 ± 0 (0.80 ×)",
+        "125.0 ± 0.0",
+        "62,006 + 25,400",
+      ],
+    ]);
+    const best = table.rows.map((row) =>
+      row.flatMap((cell, index) => (cell.best ? [table.columns[index]!.title] : [])),
+    );
+    expect(best).toEqual([["test accuracy", "images/s", "training time"], ["peak memory"]]);
+    expect(table.notes[0]).toContain("Accuracy at the last epoch");
+    expect(table.notes[1]).toContain("3 shared seeds");
+    expect(table.columns[3]!.title).toBe("difference to e2e");
+  });
+
+  it("CSV of the results keeps fractions, bytes and both ends of the interval", () => {
+    const [header, , second] = renderCsv(resultsTable(compareRuns(runsWith(accuracies)))).split("\r\n");
+    const record = Object.fromEntries(header!.split(",").map((name, index) => [name, second!.split(",")[index]]));
+    expect(Number(record.testAccuracyMean)).toBeCloseTo(0.638, 10);
+    expect(Number(record.differenceLow)).toBeCloseTo(-0.0123027, 6);
+    expect(record).toMatchObject({ differenceMethod: "paired", peakBytesMean: "52428800", parametersHeads: "25400" });
+  });
+
+  it("one seed: no spread, no interval, nothing that is not a number", () => {
+    const runs = runsWith({ e2e: [0.6], "layer-wise": [0.61] }, [1]);
+    const table = resultsTable(compareRuns(runs));
+    expect(texts(table)[1]!.slice(0, 4)).toEqual(["layer-wise", "61.00", "1", "+1.00"]);
+    expect(table.notes[1]).toContain("No interval where there are too few seeds");
+    expect(headline(compareRuns(runs)).findings[0]).toBe(
+      "End to end reaches 60.0 % test accuracy, layer-wise 61.0 %: 1.0 points ahead. One seed each allows no interval.",
+    );
+  });
+
+  it("says what came out in words", () => {
+    const { setting, findings } = headline(compareRuns(runsWith(accuracies)));
+    expect(setting).toBe(
+      "lenet5 on cifar10, 50,000 training and 10,000 test images, 20 epochs, 3 seeds: 2 ways of training compared.",
+    );
+    expect(findings[0]).toBe(
+      "End to end reaches 64.6 % test accuracy, layer-wise 63.8 %: a gap of 0.8 points [0.4, 1.2]. " +
+        "The 95 % interval (over 3 shared seeds) excludes zero.",
+    );
+    expect(findings[1]).toMatch(
+      /^nHSIC\(X,Z\) of the first stage \(conv1\): end to end ends at 107\.\d.*; layer-wise ends/,
+    );
+    expect(findings[2]).toBe("Peak memory: 80.0 MiB with end to end; of that, layer-wise 63 %.");
+    const same = headline(compareRuns(runsWith({ e2e: [0.64, 0.65, 0.66], "layer-wise": [0.65, 0.64, 0.66] })));
+    expect(same.findings[0]).toContain("includes zero: these seeds do not show a difference");
+    expect(headline(compareRuns([])).findings).toEqual(["No run has finished."]);
+  });
+
+  it("tells settings that differ from those that are shared", () => {
+    const tables = reportTables(compareRuns(syntheticRuns()));
+    const table = (name: string) => texts(tables.find((one) => one.name === name)!);
+    expect(table("settings-that-differ")).toEqual([
+      ["partition", "1", "stage"],
+      ["objective.head", "none", "linear"],
+    ]);
+    const shared = Object.fromEntries(table("shared-settings"));
+    expect(shared).toMatchObject({
+      "optimizer.schedule.milestones": "[200, 300]",
+      "objective.loss": "cross-entropy",
+      seeds: "1, 2, 3",
+      "libtorch version": "2.6.0",
+      CPU: "Example CPU 3000",
+    });
+    expect(shared).not.toHaveProperty("partition");
+    expect(table("runs")[0]!.at(-1)).toBe("stopgrad train papers/lenet5-cifar10.yaml --variant e2e seeds=[1]");
+  });
+
+  it("information plane: a row a stage and variant, m beside the values", () => {
+    const tables = reportTables(compareRuns(syntheticRuns()));
+    const table = tables.find((one) => one.name === "information-plane")!;
+    expect(table.rows).toHaveLength(10);
+    expect(texts(table)[0]!.slice(0, 2)).toEqual(["conv1", "e2e"]);
+    expect(texts(table)[1]!.slice(0, 2)).toEqual(["conv1", "layer-wise"]);
+    expect(texts(table).every((row) => row[4] === "128")).toBe(true);
+    expect(texts(table)[9]!.slice(7)).toEqual(["rises then falls", "still rising", "3 of 3"]);
+    expect(tables.find((one) => one.name === "plane-over-stages")!.rows).toHaveLength(2);
+  });
+
+  it("lists failed runs with their error, and leaves out tables with nothing to say", () => {
+    const runs = syntheticRuns({ nhsic: false, variants: [twoVariants[0]!] });
+    runs[2]!.record = { ...runs[2]!.record, status: "failed", summary: null, error: "peak memory | exceeded" };
+    const tables = reportTables(compareRuns(runs));
+    expect(tables.map((table) => table.name)).toEqual(["results", "shared-settings", "runs", "runs-without-result"]);
+    expect(texts(tables[3]!)).toEqual([["e2e", "3", "run-e2e-3", "failed", "peak memory | exceeded"]]);
+  });
+
+  it("gives every cell as many values as its column has fields", () => {
+    for (const table of reportTables(compareRuns(syntheticRuns({ seeds: [1, 2] })))) {
+      for (const row of table.rows) {
+        expect(row.map((cell) => cell.data.length)).toEqual(table.columns.map((column) => column.fields.length));
+        expect(JSON.stringify(row)).not.toMatch(/NaN|undefined|Infinity/);
+      }
+    }
+  });
+});
