@@ -237,8 +237,8 @@ export class Tensor {
     return functional.relu(this);
   }
 
-  add_(other: Tensor | number): this {
-    arithmetic.add_(this, other);
+  add_(other: Tensor | number, alpha = 1): this {
+    arithmetic.add_(this, other, alpha);
     return this;
   }
   sub_(other: Tensor | number): this {
@@ -272,8 +272,8 @@ export class Tensor {
   mean(dims?: readonly number[], options?: reduction.ReductionOptions): Tensor {
     return reduction.mean(this, dims, options);
   }
-  argmax(dimension: number): Tensor {
-    return reduction.argmax(this, dimension);
+  argmax(dimension: number, options?: reduction.ReductionOptions): Tensor {
+    return reduction.argmax(this, dimension, options);
   }
 
   reshape(shape: readonly number[]): Tensor {

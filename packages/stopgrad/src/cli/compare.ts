@@ -2,7 +2,7 @@
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { slug } from "../experiment/identity.js";
-import { compareRuns, type ReportRun, renderText, resultsTable, writeReport } from "../report/index.js";
+import { compareRuns, type ReportRun, renderComparison, writeReport } from "../report/index.js";
 import { summarise } from "../statistics/index.js";
 import type { Store } from "../store/index.js";
 import { exitCodes, note, print, printJson, runsDirectory } from "./context.js";
@@ -47,7 +47,9 @@ export async function compare(
         report: html,
       });
     } else {
-      print(renderText(resultsTable(compareRuns(reported))));
+      print(
+        `\n${renderComparison(compareRuns(reported), process.stdout.columns ?? 140, { bold: process.stdout.isTTY })}`,
+      );
       print(`\nreport: ${html}\n        ${pathToFileURL(html)}`);
     }
     const failed = outcomes.filter(({ record }) => record.status !== "completed");

@@ -3,7 +3,7 @@ import { readNpy, type Tensor } from "@stopgrad/torch";
 import { parse } from "yaml";
 import type { z } from "zod";
 import { didYouMean } from "../experiment/suggest.js";
-import { type MeasureName, measurePairs, measures, type PairMeasure } from "../measures/index.js";
+import { measurePairs, type PairMeasure, pairMeasures } from "../measures/index.js";
 import { type CommonOptions, note, print, printJson, UsageError, WorkError } from "./context.js";
 
 interface MeasureOptions extends CommonOptions {
@@ -76,7 +76,7 @@ export function measure(name: string | undefined, options: MeasureOptions): void
 }
 
 function list(options: CommonOptions): void {
-  const entries = Object.entries(measures).map(([name, { summary, source, options: schema }]) => ({
+  const entries = Object.entries(pairMeasures).map(([name, { summary, source, options: schema }]) => ({
     name,
     summary,
     source,
@@ -94,12 +94,12 @@ function list(options: CommonOptions): void {
 }
 
 function find(name: string | undefined): PairMeasure {
-  const known = Object.keys(measures);
+  const known = Object.keys(pairMeasures);
   if (name === undefined) throw new UsageError(`measure: expected the name of a measure (known: ${known.join(", ")})`);
-  if (!Object.hasOwn(measures, name)) {
+  if (!Object.hasOwn(pairMeasures, name)) {
     throw new UsageError(`unknown measure: ${name} (known: ${known.join(", ")})${didYouMean(name, known)}`);
   }
-  return measures[name as MeasureName];
+  return pairMeasures[name as keyof typeof pairMeasures];
 }
 
 /** `distance=plain sigma=5` against the measure's own options. */

@@ -3,7 +3,7 @@
 import type { z } from "zod";
 import type { Registry, RegistryEntry } from "../registry.js";
 import { type Checked, checkMap, type Elsewhere, type Mistake, mistakeAt } from "./check.js";
-import { type NamedSettings, type ObserveSettings, observeCommon, optionsOf } from "./run-settings.js";
+import { type NamedSettings, type ObserveSettings, observeCommon, optionsOf, sampleCommon } from "./run-settings.js";
 import { didYouMean, nearest } from "./suggest.js";
 import { isTree, show, type Tree } from "./tree.js";
 
@@ -39,9 +39,17 @@ export function checkNamed<S extends z.ZodObject>(
   return "mistakes" in result ? result : { value: { ...result.value, name } as NamedSettings & z.output<S> };
 }
 
+/** A measure's place in the registry; `sampled` unless it says otherwise: it is a mean over mini-batches. */
+export type MeasureEntry = RegistryEntry & { readonly sampled?: boolean };
+
+/** What every measure takes beside its own options. */
+export function observeOptions(entry: MeasureEntry): z.ZodObject {
+  return (entry.sampled ?? true) ? observeCommon.extend(sampleCommon.shape) : observeCommon;
+}
+
 /** `observe`: measure → when and how. Null takes a measure away. */
 export function checkObserve(
-  measures: Registry,
+  measures: Registry<MeasureEntry>,
   observe: unknown,
   elsewhere: Elsewhere,
 ): Checked<Record<string, ObserveSettings>> {
@@ -56,7 +64,7 @@ export function checkObserve(
     } else if (!isTree(setting)) {
       mistakes.push(mistakeAt([measure], `expected true or a map of options, got ${show(setting)}`));
     } else {
-      const result = checkOptions(entry, observeCommon, setting, elsewhere);
+      const result = checkOptions(entry, observeOptions(entry), setting, elsewhere);
       const found = "mistakes" in result ? result.mistakes : whenMistakes(setting);
       mistakes.push(...found.map((m) => ({ ...m, path: [measure, ...m.path] })));
       if ("value" in result) checked.push([measure, withOneTime(result.value as unknown as ObserveSettings, setting)]);

@@ -38,11 +38,15 @@ export interface ObserveSettings {
   readonly at?: "end";
   /** Also at logarithmically spaced steps of the first epoch. */
   readonly firstEpoch: boolean;
-  /** The first `batches` batches of `batch` images of this split; the mean over them is the value. */
+  readonly [option: string]: unknown;
+}
+
+/** Settings of a measure that is a mean over the first `batches` mini-batches of `batch` images of a split. */
+export interface SampleSettings {
   readonly split: "test" | "train";
   readonly batch: number;
-  readonly batches: number;
-  readonly [option: string]: unknown;
+  /** Null: 8, or as many as the split holds. */
+  readonly batches: number | null;
 }
 
 /** One run: one variant of an experiment, one seed. */
@@ -133,10 +137,17 @@ export const observeCommon = z.object({
   every: positive.optional(),
   at: z.literal("end").optional(),
   firstEpoch: z.boolean().default(false),
+});
+
+/** What a measure that is a mean over mini-batches takes too. */
+export const sampleCommon = z.object({
   split: z.enum(["test", "train"]).default("test"),
   batch: positive.default(128),
-  batches: positive.default(8),
+  batches: positive.nullable().default(null),
 });
+
+/** Mini-batches a measure is averaged over unless said, or as many as the split holds. */
+export const DEFAULT_BATCHES = 8;
 
 export const nothingCommon = z.object({});
 

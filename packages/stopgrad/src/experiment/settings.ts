@@ -7,7 +7,7 @@ import type { z } from "zod";
 import type { Registry } from "../registry.js";
 import { type Checked, checkMap, type Elsewhere, type Mistake, mistakeAt, outside, unknownKey } from "./check.js";
 import type { SettingsDocument } from "./document.js";
-import { checkNamed, checkObserve } from "./entries.js";
+import { checkNamed, checkObserve, observeOptions } from "./entries.js";
 import { mergeLayers } from "./layers.js";
 import { applyOverride } from "./overrides.js";
 import { type Partition, parsePartition } from "./partition.js";
@@ -17,7 +17,6 @@ import {
   dataCommon,
   nothingCommon,
   type OptimizerSettings,
-  observeCommon,
   optimizerCommon,
   plainSettings,
   type RunSettings,
@@ -279,7 +278,7 @@ function settingsElsewhere(registries: SettingsRegistries): Elsewhere {
   add("objective.", ["loss", "head"]);
   add("observe.", Object.keys(registries.measures));
   for (const [measure, entry] of Object.entries(registries.measures)) {
-    add(`observe.${measure}.`, Object.keys({ ...observeCommon.shape, ...entry.options.shape }));
+    add(`observe.${measure}.`, Object.keys({ ...observeOptions(entry).shape, ...entry.options.shape }));
   }
   return (key) => places.get(sameWord(key, places.keys()) ?? "");
 }

@@ -1,8 +1,9 @@
 // Settings that are right one by one but not together, and what has to be known of the things they name to see it.
 import type { Registry, RegistryEntry } from "../registry.js";
 import { type Mistake, mistakeAt } from "./check.js";
+import type { MeasureEntry } from "./entries.js";
 import { moduleCount, moduleSizes, type Partition } from "./partition.js";
-import type { DataSettings, NamedSettings, ObserveSettings, RunSettings } from "./run-settings.js";
+import type { DataSettings, NamedSettings, ObserveSettings, RunSettings, SampleSettings } from "./run-settings.js";
 import type { Path } from "./tree.js";
 
 /** Everything an experiment file can name. */
@@ -15,7 +16,7 @@ export interface SettingsRegistries {
   readonly rules: Registry;
   readonly optimizers: Registry;
   /** `smallestBatch`: the least images it is defined for, 2 unless said. */
-  readonly measures: Registry<RegistryEntry & { readonly smallestBatch?: number }>;
+  readonly measures: Registry<MeasureEntry & { readonly smallestBatch?: number }>;
 }
 
 /** What validation asks of the things themselves. Each may answer null: not known before the work. */
@@ -58,13 +59,19 @@ export function impossibleTogether(
       refuse(["data", split], `${data?.name} has ${sizes[split]} ${split} images, got ${asked}`);
     }
   }
-  for (const [measure, { batch, batches, split }] of Object.entries(observe ?? {})) {
+  for (const [measure, settings] of Object.entries(observe ?? {})) {
+    if (registries.measures[measure]?.sampled === false) continue;
+    const { batch, batches, split } = settings as unknown as SampleSettings;
     const least = registries.measures[measure]?.smallestBatch ?? 2;
     if (batch < least) refuse(["observe", measure, "batch"], `expected at least ${least} images a batch, got ${batch}`);
     const images = data?.[split] ?? null;
-    if (images !== null && batch * batches > images) {
+    const needed = batch * (batches ?? 1);
+    if (images !== null && needed > images) {
       const key = batch > images ? "batch" : "batches";
-      const need = `${batches} batches of ${batch} need ${batch * batches} images`;
+      const need =
+        batches === null
+          ? `a batch of ${batch} needs ${batch} images`
+          : `${batches} batches of ${batch} need ${needed} images`;
       refuse(["observe", measure, key], `${need}, data.${split} is ${images}`);
     }
   }

@@ -5,7 +5,7 @@ import { datasets } from "../data/index.js";
 import { EpochOrder, type Normalisation, normalisationOf, type TensorSet, tensorSet } from "../data/loader.js";
 import { heads } from "../heads/index.js";
 import { losses } from "../losses/index.js";
-import { measures } from "../measures/index.js";
+import type { MeasureName } from "../measures/index.js";
 import { models, stageShapes } from "../models/index.js";
 import { optimizers } from "../optimizers/index.js";
 import { type LearningRule, rules } from "../rules/index.js";
@@ -14,7 +14,7 @@ import { loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint
 import { describeEnvironment } from "./environment.js";
 import { evaluate } from "./evaluate.js";
 import { settingsHash } from "./identity.js";
-import { logSpacedSteps, PairObserver } from "./observer.js";
+import { createObserver, logSpacedSteps, type Observer } from "./observer.js";
 import { moduleSizes } from "./partition.js";
 import type { TrainingEvent, TrainingJob } from "./protocol.js";
 import { entryOf } from "./registries.js";
@@ -50,7 +50,7 @@ class Training {
     private readonly hooks: TrainingHooks,
     private readonly rule: LearningRule,
     private readonly data: { train: TensorSet; test: TensorSet; normalisation: Normalisation },
-    private readonly observers: readonly { when: ObserveSettings; observer: PairObserver }[],
+    private readonly observers: readonly { when: ObserveSettings; observer: Observer }[],
     private readonly generators: { order: Generator; augmentation: Generator; dropout: Generator },
     /** Bytes of tensors that are no part of training: the data set and what observers hold. */
     private readonly otherBytes: number,
@@ -75,12 +75,10 @@ class Training {
       test: tensorSet(dataset.test, settings.data.test, dataset, 0),
       normalisation: normalisationOf(dataset),
     };
-    const observers = Object.entries(settings.observe).map(([name, when]) => {
-      const measure = entryOf(measures, name);
-      const { batch, batches, split } = when as unknown as { batch: number; batches: number; split: "train" | "test" };
-      const sample = { set: data[split], batch, batches, normalisation: data.normalisation };
-      return { when, observer: new PairObserver(name, measure, optionsOf(measure, when), sample) };
-    });
+    const observers = Object.entries(settings.observe).map(([name, when]) => ({
+      when,
+      observer: createObserver(name as MeasureName, when, { ...data, classes: dataset.classes }),
+    }));
     const otherBytes = memory().liveBytes - before;
 
     const generators = {
@@ -292,7 +290,7 @@ class Training {
       .flatMap(({ observer }) => observer.observe(this.rule))
       .map(({ key, stage, value, standardError }) => {
         const summary = this.#state.stages.find(({ name }) => name === stage);
-        if (summary && (key === "nhsicXZ" || key === "nhsicYZ")) summary[key] = value;
+        if (summary && isStageMeasure(key)) summary[key] = value;
         return { ...this.#point(key, value, stage), standardError };
       });
   }
@@ -333,6 +331,13 @@ class Training {
       stages,
     };
   }
+}
+
+const STAGE_MEASURES = ["nhsicXZ", "nhsicYZ", "probeTrain", "probeTest"] as const;
+
+/** Whether a stage's summary has a place for this measure's latest value. */
+function isStageMeasure(key: string): key is (typeof STAGE_MEASURES)[number] {
+  return (STAGE_MEASURES as readonly string[]).includes(key);
 }
 
 function emptyRunning(): TrainingState["running"] {

@@ -20,6 +20,34 @@ export interface PairMeasure extends RegistryEntry {
   combine(a: Tensor, b: Tensor, options: Options): number;
 }
 
+/** Representations of one stage on two splits. */
+export interface SplitFeatures {
+  /** `[N, …]` float32. */
+  train: Tensor;
+  /** int64 `[N]`. */
+  trainLabels: Tensor;
+  /** `[M, …]` float32. */
+  test: Tensor;
+  /** int64 `[M]`. */
+  testLabels: Tensor;
+  classes: number;
+}
+
+/** A measure that fits something on a stage's training representations and scores it on both splits. */
+export interface ProbeMeasure extends RegistryEntry {
+  readonly kind: "probe";
+  /** It takes no mini-batch settings. */
+  readonly sampled: false;
+  /** Training images it looks at; null for all. */
+  trainingImages(options: Options): number | null;
+  /** What is kept of a stage's output `[N, …]` for the fit: fewer features, float32 `[N, D]`. */
+  reduce(output: Tensor): Tensor;
+  /** Accuracies in [0, 1]. @throws MeasureError for NaN or fewer than two classes */
+  fit(features: SplitFeatures, options: Options): { train: number; test: number };
+}
+
+export type Measure = PairMeasure | ProbeMeasure;
+
 /** A measure cannot be computed from what was given. The message says what was expected and what came. */
 export class MeasureError extends Error {
   override readonly name = "MeasureError";

@@ -40,4 +40,5 @@ export {
   tableNames,
   withoutResultTable,
 } from "./tables.js";
+export { renderComparison } from "./terminal.js";
 export { writeReport } from "./write.js";

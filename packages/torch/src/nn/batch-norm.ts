@@ -1,5 +1,6 @@
 import { ones, zeros } from "../ops/creation.js";
 import { batchNorm } from "../ops/functional.js";
+import { scope } from "../scope.js";
 import { Buffer, Parameter, type Tensor } from "../tensor.js";
 import { Module } from "./module.js";
 
@@ -20,11 +21,11 @@ export class BatchNorm2d extends Module {
     readonly options: { momentum?: number; eps?: number } = {},
   ) {
     super();
-    this.weight = new Parameter(ones([features]));
-    this.bias = new Parameter(zeros([features]));
-    this.runningMean = new Buffer(zeros([features]));
-    this.runningVar = new Buffer(ones([features]));
-    this.numBatchesTracked = new Buffer(zeros([], { dtype: "int64" }));
+    this.weight = scope(() => new Parameter(ones([features])));
+    this.bias = scope(() => new Parameter(zeros([features])));
+    this.runningMean = scope(() => new Buffer(zeros([features])));
+    this.runningVar = scope(() => new Buffer(ones([features])));
+    this.numBatchesTracked = scope(() => new Buffer(zeros([], { dtype: "int64" })));
   }
 
   override forward(input: Tensor): Tensor {

@@ -1,6 +1,7 @@
 import { zeros } from "../ops/creation.js";
 import { type Conv2dOptions, conv2d, type Pair } from "../ops/functional.js";
 import type { Generator } from "../random.js";
+import { scope } from "../scope.js";
 import { Parameter, type Tensor } from "../tensor.js";
 import { biasUniform_, kaimingUniform_ } from "./init.js";
 import { Module } from "./module.js";
@@ -28,8 +29,8 @@ export class Conv2d extends Module {
     const { bias = true, generator, ...rest } = options;
     const [height, width] = typeof kernel === "number" ? [kernel, kernel] : kernel;
     this.#options = rest;
-    this.weight = new Parameter(zeros([outChannels, inChannels / (rest.groups ?? 1), height, width]));
-    this.bias = bias ? new Parameter(zeros([outChannels])) : null;
+    this.weight = scope(() => new Parameter(zeros([outChannels, inChannels / (rest.groups ?? 1), height, width])));
+    this.bias = bias ? scope(() => new Parameter(zeros([outChannels]))) : null;
     kaimingUniform_(this.weight, Math.sqrt(5), generator);
     if (this.bias) biasUniform_(this.bias, this.weight, generator);
   }

@@ -1,6 +1,7 @@
 import { zeros } from "../ops/creation.js";
 import { linear } from "../ops/functional.js";
 import type { Generator } from "../random.js";
+import { scope } from "../scope.js";
 import { Parameter, type Tensor } from "../tensor.js";
 import { biasUniform_, kaimingUniform_ } from "./init.js";
 import { Module } from "./module.js";
@@ -23,8 +24,8 @@ export class Linear extends Module {
     options: LinearOptions = {},
   ) {
     super();
-    this.weight = new Parameter(zeros([outFeatures, inFeatures]));
-    this.bias = (options.bias ?? true) ? new Parameter(zeros([outFeatures])) : null;
+    this.weight = scope(() => new Parameter(zeros([outFeatures, inFeatures])));
+    this.bias = (options.bias ?? true) ? scope(() => new Parameter(zeros([outFeatures]))) : null;
     kaimingUniform_(this.weight, Math.sqrt(5), options.generator);
     if (this.bias) biasUniform_(this.bias, this.weight, options.generator);
   }

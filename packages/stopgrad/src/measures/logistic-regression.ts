@@ -1,0 +1,165 @@
+// Multinomial logistic regression by L-BFGS on the whole training set: convex, so that the answer depends on the data
+// and not on a learning rate or a number of epochs.
+import {
+  add,
+  amax,
+  cat,
+  logSoftmax,
+  matmul,
+  mul,
+  oneHot,
+  scope,
+  softmax,
+  sub,
+  type Tensor,
+  zeros,
+} from "@stopgrad/torch";
+
+export interface LogisticRegressionOptions {
+  /** Penalty (l2 / 2) ‖W‖² on the weights, not on the biases. */
+  l2: number;
+  /** Stops when no entry of the gradient is larger; default 1e-4. */
+  tolerance?: number;
+  /** Stops at the latest after so many iterations; default 500. */
+  iterations?: number;
+}
+
+export interface LogisticRegressionFit {
+  /** `[D, K]`. */
+  weight: Tensor;
+  /** `[K]`. */
+  bias: Tensor;
+  /** Mean cross-entropy plus penalty at the end. */
+  objective: number;
+  iterations: number;
+  /** Whether the gradient fell below the tolerance. */
+  converged: boolean;
+}
+
+/** Steps remembered by L-BFGS. */
+const HISTORY = 10;
+
+/**
+ * Minimises mean cross-entropy of softmax(x W + b) plus (l2 / 2) ‖W‖².
+ *
+ * L-BFGS (Liu & Nocedal 1989) with backtracking to sufficient decrease; a pair without positive curvature is dropped.
+ *
+ * @param x - `[N, D]` float
+ * @param labels - int64 `[N]`, 0 to classes − 1
+ */
+export function logisticRegression(
+  x: Tensor,
+  labels: Tensor,
+  classes: number,
+  options: LogisticRegressionOptions,
+): LogisticRegressionFit {
+  const { l2, tolerance = 1e-4, iterations: limit = 500 } = options;
+  return scope(() => {
+    const problem = new Problem(x, labels, classes, l2);
+    let point = zeros([x.size(1) + 1, classes], { dtype: x.dtype });
+    let { value, gradient } = problem.evaluate(point);
+    const pairs: { s: Tensor; y: Tensor; curvature: number }[] = [];
+    let iterations = 0;
+    let converged = largest(gradient) <= tolerance;
+    while (!converged && iterations < limit) {
+      const direction = descentDirection(gradient, pairs);
+      const slope = dot(direction, gradient);
+      let step = pairs.length === 0 ? Math.min(1, 1 / Math.sqrt(dot(gradient, gradient))) : 1;
+      let next = problem.evaluate(moved(point, direction, step));
+      while (!(next.value <= value + 1e-4 * step * slope) && step > 1e-10) {
+        step /= 2;
+        release(next.gradient);
+        next = problem.evaluate(moved(point, direction, step));
+      }
+      if (!(next.value <= value)) break; // rounding: no lower point along this direction
+      const target = moved(point, direction, step);
+      const s = sub(target, point);
+      const y = sub(next.gradient, gradient);
+      const curvature = dot(s, y);
+      if (curvature > 1e-12) pairs.push({ s, y, curvature });
+      else release(s, y);
+      if (pairs.length > HISTORY) {
+        const oldest = pairs.shift()!;
+        release(oldest.s, oldest.y);
+      }
+      release(point, gradient, direction);
+      point = target;
+      ({ value, gradient } = next);
+      iterations += 1;
+      converged = largest(gradient) <= tolerance;
+    }
+    return {
+      weight: point.narrow(0, 0, x.size(1)).clone(),
+      bias: point.select(0, x.size(1)).clone(),
+      objective: value,
+      iterations,
+      converged,
+    };
+  });
+}
+
+/** The objective and its gradient in closed form; a point is `[D + 1, K]`, the biases in the last row. */
+class Problem {
+  readonly #hot: Tensor;
+  readonly #features: number;
+
+  constructor(
+    private readonly x: Tensor,
+    labels: Tensor,
+    classes: number,
+    private readonly l2: number,
+  ) {
+    this.#hot = oneHot(labels, classes).to(x.dtype);
+    this.#features = x.size(1);
+  }
+
+  evaluate(point: Tensor): { value: number; gradient: Tensor } {
+    return scope(() => {
+      const count = this.x.size(0);
+      const weight = point.narrow(0, 0, this.#features);
+      const logits = matmul(this.x, weight).add_(point.select(0, this.#features)); // [N, K]
+      const entropy = mul(logSoftmax(logits, 1), this.#hot).sum().item() / -count;
+      const penalty = (this.l2 / 2) * mul(weight, weight).sum().item();
+      const error = softmax(logits, 1).sub_(this.#hot).div_(count); // [N, K]
+      const ofWeight = add(matmul(this.x.t(), error), mul(weight, this.l2)); // [D, K]
+      const ofBias = error.sum([0], { keepDim: true }); // [1, K]
+      return { value: entropy + penalty, gradient: cat([ofWeight, ofBias], 0) };
+    });
+  }
+}
+
+/** −H g by the two-loop recursion. */
+function descentDirection(gradient: Tensor, pairs: readonly { s: Tensor; y: Tensor; curvature: number }[]): Tensor {
+  return scope(() => {
+    let q = gradient.neg();
+    const alphas: number[] = [];
+    for (const { s, y, curvature } of pairs.toReversed()) {
+      const alpha = dot(s, q) / curvature;
+      alphas.push(alpha);
+      q = sub(q, mul(y, alpha));
+    }
+    const newest = pairs.at(-1);
+    if (newest) q = mul(q, newest.curvature / dot(newest.y, newest.y));
+    for (const { s, y, curvature } of pairs) {
+      const beta = dot(y, q) / curvature;
+      q = add(q, mul(s, alphas.pop()! - beta));
+    }
+    return q;
+  });
+}
+
+function dot(a: Tensor, b: Tensor): number {
+  return scope(() => mul(a, b).sum().item());
+}
+
+function moved(point: Tensor, direction: Tensor, step: number): Tensor {
+  return scope(() => add(point, mul(direction, step)));
+}
+
+function largest(gradient: Tensor): number {
+  return scope(() => amax(gradient.abs()).item());
+}
+
+function release(...tensors: Tensor[]): void {
+  for (const tensor of tensors) tensor.dispose();
+}

@@ -1,0 +1,37 @@
+// A comparison for a terminal: what came out in sentences, and as much of the results table as fits a line.
+import type { Comparison } from "./comparison.js";
+import { headline } from "./headline.js";
+import { renderText, type Table } from "./table.js";
+import { resultsTable } from "./tables.js";
+
+/** How the titles of the results table's columns begin, the ones to give up first at the end. */
+const MOST_WANTED = ["variant", "test accuracy", "difference", "peak memory", "images/s", "training time", "seeds"];
+
+/** @param width - characters a line */
+export function renderComparison(comparison: Comparison, width: number, options: { bold?: boolean } = {}): string {
+  const { setting, findings } = headline(comparison);
+  return [setting, "", fitted(resultsTable(comparison), width, options), "", ...findings].join("\n");
+}
+
+function fitted(table: Table, width: number, options: { bold?: boolean }): string {
+  for (let kept = MOST_WANTED.length; ; kept--) {
+    const text = renderText(withColumns(table, MOST_WANTED.slice(0, kept)), options).trimEnd();
+    if (kept <= 2 || text.split("\n").every((line) => visibleLength(line) <= width)) return text;
+  }
+}
+
+/** The table with only the columns whose titles begin so, without notes. */
+function withColumns(table: Table, titles: readonly string[]): Table {
+  const kept = table.columns.map((column) => titles.some((title) => column.title.startsWith(title)));
+  return {
+    ...table,
+    notes: [],
+    columns: table.columns.filter((_, index) => kept[index]),
+    rows: table.rows.map((row) => row.filter((_, index) => kept[index])),
+  };
+}
+
+function visibleLength(line: string): number {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal codes begin with one
+  return [...line.replace(/\u001b\[\d+m/g, "")].length;
+}
