@@ -34,14 +34,8 @@ export function createObserver(name: MeasureName, when: ObserveSettings, data: O
   const options = optionsOf(measure, when);
   if (measure.kind === "probe") return new ProbeObserver(measure, options, data);
   const { batch, batches, split } = when as unknown as SampleSettings;
-  const set = data[split];
-  const most = Math.min(DEFAULT_BATCHES, Math.floor(set.count / batch));
-  return new PairObserver(name, measure, options, {
-    set,
-    batch,
-    batches: batches ?? most,
-    normalisation: data.normalisation,
-  });
+  const sample = { set: data[split], batch, batches: batches ?? DEFAULT_BATCHES, normalisation: data.normalisation };
+  return new PairObserver(name, measure, options, sample);
 }
 
 /** Runs `body` in evaluation mode, without gradients. */

@@ -45,7 +45,7 @@ export interface ObserveSettings {
 export interface SampleSettings {
   readonly split: "test" | "train";
   readonly batch: number;
-  /** Null: 8, or as many as the split holds. */
+  /** Null only in the file: 8, or as many as the split holds. */
   readonly batches: number | null;
 }
 

@@ -14,12 +14,14 @@ import { type Partition, parsePartition } from "./partition.js";
 import { formatProblem, type Problem, SettingsError } from "./problems.js";
 import {
   type DataSettings,
+  DEFAULT_BATCHES,
   dataCommon,
   nothingCommon,
   type OptimizerSettings,
   optimizerCommon,
   plainSettings,
   type RunSettings,
+  type SampleSettings,
 } from "./run-settings.js";
 import { didYouMean, sameWord } from "./suggest.js";
 import { impossibleTogether, type SettingsHooks, type SettingsRegistries } from "./together.js";
@@ -210,7 +212,7 @@ function resolve(
   };
   const classifier = plain && (plain.classifier ?? (partition === "stage" ? "detached" : "attached"));
   if (!partial) {
-    const parts = { data: filled, model, partition, classifier, loss, head, observe };
+    const parts = { data: filled, model, partition, classifier, loss, head, observe, device: plain?.device };
     mistakes.push(...impossibleTogether(parts, sizes, registries, hooks));
   }
   if (mistakes.length > 0 || !plain || !filled || !model || !rule || !partition || !classifier) return { mistakes };
@@ -225,9 +227,20 @@ function resolve(
     classifier,
     objective: { loss, head },
     optimizer: optimizer as OptimizerSettings,
-    observe,
+    observe: withBatches(observe, filled),
   };
   return { settings, mistakes };
+}
+
+/** Mini-batches that were not counted: 8, or as many as the split holds. */
+function withBatches(observe: RunSettings["observe"], data: DataSettings): RunSettings["observe"] {
+  const filled = Object.entries(observe).map(([measure, settings]) => {
+    const { batches, batch, split } = settings as unknown as SampleSettings;
+    if (batches !== null) return [measure, settings]; // counted, or not a mean over batches
+    const most = Math.floor((data[split] ?? Number.POSITIVE_INFINITY) / batch);
+    return [measure, { ...settings, batches: Math.min(DEFAULT_BATCHES, most) }];
+  });
+  return Object.fromEntries(filled);
 }
 
 /** The settings that name no registry entry. */

@@ -25,6 +25,8 @@ export interface SettingsHooks {
   stageCount?(model: NamedSettings, data: DataSettings): number | null;
   /** Most images there are in each split. */
   datasetSizes?(data: DataSettings): SplitSizes | null;
+  /** Why nothing can be trained on this device, one sentence; null when it can. */
+  refusedDevice?(device: string): string | null;
 }
 
 export interface SplitSizes {
@@ -41,11 +43,12 @@ export interface ValidParts {
   readonly loss: NamedSettings | undefined;
   readonly head: NamedSettings | undefined;
   readonly observe: { readonly [measure: string]: ObserveSettings } | undefined;
+  readonly device: string | undefined;
 }
 
 /** @param sizes - of the data set, null where they are not known before the work */
 export function impossibleTogether(
-  { data, model, partition, classifier, loss, head, observe }: ValidParts,
+  { data, model, partition, classifier, loss, head, observe, device }: ValidParts,
   sizes: SplitSizes | null,
   registries: SettingsRegistries,
   hooks: SettingsHooks,
@@ -53,6 +56,8 @@ export function impossibleTogether(
   const mistakes: Mistake[] = [];
   const refuse = (path: Path, message: string) => mistakes.push(mistakeAt(path, message));
 
+  const refused = device === undefined ? null : (hooks.refusedDevice?.(device) ?? null);
+  if (refused !== null) refuse(["device"], refused);
   for (const split of ["train", "test"] as const) {
     const asked = data?.[split] ?? null;
     if (sizes && asked !== null && asked > sizes[split]) {

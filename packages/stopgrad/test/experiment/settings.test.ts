@@ -100,7 +100,7 @@ describe("expand", () => {
     const [run] = expand(`${SHORT}rule: partitioned\noptimizer: sgd\nobserve: { nhsic: true, probe: false }\n`).runs;
     expect(run?.optimizer).toEqual({ name: "sgd", learningRate: 0.1, weightDecay: 0, momentum: 0.9, schedule: null });
     expect(run?.observe).toEqual({
-      nhsic: { every: 1, batch: 128, batches: null, split: "test", distance: "squared", epsilon: 1e-5, firstEpoch: false },
+      nhsic: { every: 1, batch: 128, batches: 8, split: "test", distance: "squared", epsilon: 1e-5, firstEpoch: false },
     });
   });
 
@@ -108,9 +108,9 @@ describe("expand", () => {
     const observe = expand(`${SHORT}observe: { nhsic: { at: end }, probe: { every: 5 } }\n`).runs[0]?.observe;
     expect(observe?.nhsic).toMatchObject({ at: "end" });
     expect(observe?.nhsic).not.toHaveProperty("every");
-    expect(observe?.probe).toEqual({ every: 5, firstEpoch: false, split: "test", batch: 256, batches: null });
+    expect(observe?.probe).toEqual({ every: 5, firstEpoch: false, split: "test", batch: 256, batches: 8 });
     const [run] = expand(`${SHORT}observe: { probe: true }\n`).runs;
-    expect(run?.observe.probe).toEqual({ at: "end", firstEpoch: false, split: "test", batch: 256, batches: null });
+    expect(run?.observe.probe).toEqual({ at: "end", firstEpoch: false, split: "test", batch: 256, batches: 8 });
   });
 
   test("the classifier trains alone in layer-wise training unless the file says otherwise", () => {
