@@ -5,6 +5,8 @@
 // generation, so a disposed or foreign handle is recognised and refused instead of read. See README.md beside this file.
 #pragma once
 
+// A worker thread that is being terminated can take no more exceptions; without this the process would abort instead.
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 #include <napi.h>
 
 #include <ATen/ATen.h>

@@ -296,14 +296,14 @@ std::vector<int64_t> toShape(Napi::Value value, const char* what) {
   Environment& state = environment(value.Env());
   Napi::Array array = arrayOf(state, value, what, "a list of sizes");
   std::vector<int64_t> shape;
-  double elements = 1;
+  double elements = 1;  // without the empty dimensions: strides must not overflow either
   for (uint32_t i = 0; i < array.Length(); i++) {
-    const int64_t size = integerOf(state, array.Get(i), what);
+    const int64_t size = toInteger(array.Get(i), what);
     if (size < 0) refuse(state, value, what, "a list of sizes of at least 0");
-    elements *= static_cast<double>(size);
+    elements *= static_cast<double>(size > 1 ? size : 1);
     shape.push_back(size);
   }
-  if (elements > kMaxSafeInteger) refuse(state, value, what, "a shape of fewer than 2^53 elements");
+  if (elements > kMaxSafeInteger / 8) refuse(state, value, what, "a shape of fewer than 2^50 elements");
   return shape;
 }
 

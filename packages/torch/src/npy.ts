@@ -276,8 +276,7 @@ function parseDictionary(text: string, refuse: Refuse): Map<string, Literal> {
     if (first === "'" || first === '"') return string();
     if (take("(")) return items(")", depth);
     if (take("[")) return items("]", depth);
-    const [whole, word] =
-      /^(?:True|False|None|-?\d+(?=L?(?![\w.])))L?/.exec(text.slice(at, at + 40)) ?? fail("a value"); // 3L: Python 2
+    const [whole, word] = /^(True|False|None|-?\d+(?=L?(?![\w.])))L?/.exec(text.slice(at, at + 40)) ?? fail("a value"); // 3L: Python 2
     at += whole!.length;
     if (word === "True" || word === "False") return word === "True";
     return word === "None" ? null : Number(word);

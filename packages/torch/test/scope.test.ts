@@ -108,6 +108,21 @@ describe("scope", () => {
     expect(live()).toBe(0);
   });
 
+  it("sees no second handle from operators that change their argument", () => {
+    scope(() => {
+      const x = torch.ones([3]);
+      const other = torch.ones([3]);
+      const before = live();
+      x.add_(1).add_(other).sub_(1).sub_(other).mul_(2).mul_(other).div_(2).div_(other).copy_(other).fill_(2).zero_();
+      torch.relu_(x);
+      torch.uniform_(x, 0, 1);
+      torch.normal_(x, 0, 1);
+      torch.bernoulli_(x, 0.5);
+      x.requiresGrad_();
+      expect(live()).toBe(before);
+    });
+  });
+
   it("disposes at the end of a block with `using`", () => {
     {
       using x = torch.ones([1]);
@@ -170,7 +185,7 @@ describe("a training step", () => {
 });
 
 it("tensors outside every scope are freed by the collector", () => {
-  const counts = runScript<{ made: number; left: number; bytes: number; generators: string }>(
+  const counts = runScript<{ made: number; left: number; bytes: number }>(
     `
     const make = () => { for (let i = 0; i < 2000; i++) torch.zeros([100]); for (let i = 0; i < 50; i++) new torch.Generator(i); };
     make();

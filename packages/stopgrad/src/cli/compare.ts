@@ -2,10 +2,11 @@
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { slug } from "../experiment/identity.js";
+import type { RunOutcome } from "../experiment/runner.js";
 import { compareRuns, type ReportRun, renderComparison, writeReport } from "../report/index.js";
 import { summarise } from "../statistics/index.js";
 import type { Store } from "../store/index.js";
-import { exitCodes, note, print, printJson, runsDirectory } from "./context.js";
+import { describeError, exitCodes, note, print, printJson, runsDirectory } from "./context.js";
 import { runDocument } from "./documents.js";
 import { type ExecuteOptions, execute, readExperiment, shellQuote, trainCommand, withStore } from "./execute.js";
 
@@ -14,20 +15,16 @@ export async function compare(
   overrides: readonly string[],
   options: ExecuteOptions & { out?: string },
 ): Promise<void> {
-  const { name, runs } = readExperiment(file, overrides);
+  const experiment = readExperiment(file, overrides);
+  const { name } = experiment;
+  // Seed by seed, so that the variants of a seed train side by side and their times compare.
+  const runs = experiment.runs.toSorted((a, b) => a.seed - b.seed);
   await withStore(options, async (store) => {
     const { outcomes, interrupted } = await execute(runs, trainCommand(file, overrides), options, store);
     if (interrupted) {
       note("interrupted: the same command goes on from the checkpoints");
       process.exitCode = exitCodes.interrupted;
-      if (options.json)
-        printJson({
-          variants: variantDocuments(
-            outcomes.map(({ record }) => record.id),
-            store,
-          ),
-          report: null,
-        });
+      if (options.json) printJson({ variants: variantDocuments(outcomes), report: null });
       return;
     }
     const command = ["stopgrad", "compare", file, ...overrides].map(shellQuote).join(" ");
@@ -36,26 +33,31 @@ export async function compare(
       store,
     );
     const folder = resolve(options.out ?? join(runsDirectory(options), "reports", slug(name)));
-    const { html } = await writeReport(folder, reported, { title: name, command });
+    // The numbers are there whether or not the report can be written.
+    const { html, problem } = await writeReport(folder, reported, { title: name, command }).then(
+      (written) => ({ html: written.html, problem: null }),
+      (error: unknown) => ({ html: null, problem: describeError(error) }),
+    );
 
     if (options.json) {
-      printJson({
-        variants: variantDocuments(
-          outcomes.map(({ record }) => record.id),
-          store,
-        ),
-        report: html,
-      });
+      const failure =
+        problem === null ? {} : { error: `the report in ${folder} cannot be written: ${problem.message}` };
+      printJson({ variants: variantDocuments(outcomes), report: html, ...failure });
     } else {
       print(
         `\n${renderComparison(compareRuns(reported), process.stdout.columns ?? 140, { bold: process.stdout.isTTY })}`,
       );
-      print(`\nreport: ${html}\n        ${pathToFileURL(html)}`);
+      if (html !== null) print(`\nreport: ${html}\n        ${pathToFileURL(html)}`);
+    }
+    if (problem !== null) {
+      note(`the report in ${folder} cannot be written: ${problem.trace ?? problem.message}`);
+      process.exitCode = exitCodes.failure;
     }
     const failed = outcomes.filter(({ record }) => record.status !== "completed");
     if (failed.length > 0) {
-      for (const { record } of failed) note(`${record.id}: ${record.status}${record.error ? `: ${record.error}` : ""}`);
-      note(`${failed.length} of ${outcomes.length} runs failed; the same command does only what is missing`);
+      for (const { record, problem } of failed) note(`${record.id}: ${problem ?? record.status}`);
+      const count = outcomes.length === 1 ? "the run" : `${failed.length} of ${outcomes.length} runs`;
+      note(`${count} failed; the same command does only what is missing`);
       process.exitCode = exitCodes.failure;
     }
   });
@@ -66,14 +68,17 @@ export function reportRuns(ids: readonly string[], store: Store): ReportRun[] {
   return ids.map((id) => ({ record: store.getRun(id), metrics: store.metrics(id) }));
 }
 
-function variantDocuments(ids: readonly string[], store: Store) {
-  const records = ids.map((id) => store.getRun(id));
-  return [...new Set(records.map((record) => record.variant))].map((variant) => {
-    const mine = records.filter((record) => record.variant === variant);
-    const accuracies = mine.flatMap(({ status, summary }) =>
+function variantDocuments(outcomes: readonly RunOutcome[]) {
+  return [...new Set(outcomes.map(({ record }) => record.variant))].map((variant) => {
+    const mine = outcomes.filter(({ record }) => record.variant === variant);
+    const accuracies = mine.flatMap(({ record: { status, summary } }) =>
       status === "completed" && summary ? [summary.testAccuracy] : [],
     );
-    return { name: variant, runs: mine.map(runDocument), testAccuracy: accuracyDocument(accuracies) };
+    return {
+      name: variant,
+      runs: mine.map(({ record, problem }) => runDocument(record, problem)),
+      testAccuracy: accuracyDocument(accuracies),
+    };
   });
 }
 

@@ -1,6 +1,7 @@
 // What every verb shares: where runs and data are, how results leave, what an error becomes.
 import { resolve } from "node:path";
 import { dataDirectories } from "../data/locate.js";
+import { describeSystemError } from "../system-error.js";
 
 /** Options that every verb takes. */
 export interface CommonOptions {
@@ -59,32 +60,29 @@ const expectedErrors: Record<string, number> = {
   FileFormatError: exitCodes.failure,
 };
 
-/**
- * Says what went wrong and with which exit code. An error nobody expected shows its place in the code, since it is ours.
- * A full disk, a missing permission and the like are said in the system's words with the path.
- */
-export function describeError(error: unknown): { message: string; code: number } {
-  if (!(error instanceof Error)) return { message: String(error), code: exitCodes.failure };
-  const code = expectedErrors[error.constructor.name] ?? expectedErrors[error.name];
-  if (code !== undefined) return { message: error.message, code };
-  const system = error as NodeJS.ErrnoException;
-  if (system.code !== undefined && system.syscall !== undefined) {
-    return { message: systemMessage(system), code: exitCodes.failure };
-  }
-  return { message: error.stack ?? error.message, code: exitCodes.failure };
+export interface DescribedError {
+  /** One sentence. */
+  message: string;
+  /** Exit code. */
+  code: number;
+  /** Where in the code, for an error that nobody expected: it is ours. */
+  trace?: string;
 }
 
-function systemMessage(error: NodeJS.ErrnoException): string {
-  const at = error.path ? ` ${error.path}` : "";
-  const words: Record<string, string> = {
-    ENOSPC: "the disk is full",
-    EROFS: "the file system is read-only",
-    EACCES: "permission denied",
-    EPERM: "not permitted",
-    ENOENT: "no such file or folder",
-    EISDIR: "is a folder",
-    ENOTDIR: "a part of the path is not a folder",
-    EMFILE: "too many open files",
-  };
-  return `cannot ${error.syscall}${at}: ${words[error.code ?? ""] ?? error.message}`;
+/** Says what went wrong and with which exit code; a full disk, a missing permission and the like in words. */
+export function describeError(error: unknown): DescribedError {
+  if (!(error instanceof Error)) return { message: String(error), code: exitCodes.failure };
+  const { message } = error;
+  if (namesNoRun(error)) return { message, code: exitCodes.usage };
+  const code = expectedErrors[error.constructor.name] ?? expectedErrors[error.name];
+  if (code !== undefined) return { message, code };
+  const system = describeSystemError(error);
+  if (system !== null) return { message: system, code: exitCodes.failure };
+  return { message, code: exitCodes.failure, ...(error.stack ? { trace: error.stack } : {}) };
+}
+
+/** A run, or a folder of runs, that is not there: as wrong as a file that is not there. */
+function namesNoRun(error: Error): boolean {
+  const { code } = error as { code?: unknown };
+  return error.name === "StoreError" && (code === "unknown-run" || code === "missing");
 }

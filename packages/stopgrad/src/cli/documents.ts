@@ -1,8 +1,11 @@
 // What `--json` prints about runs: the contract that scripts rely on.
 import type { RunRecord } from "../store/index.js";
 
-/** `train --json` and `resume --json`. Numbers are null where the run has not got that far. */
-export function runDocument(record: RunRecord): Record<string, unknown> {
+/**
+ * `train --json` and `resume --json`. Numbers are null where the run has not got that far.
+ * @param problem - why the run is not completed, where that is not in its record
+ */
+export function runDocument(record: RunRecord, problem: string | null = null): Record<string, unknown> {
   const { summary } = record;
   return {
     run: record.id,
@@ -10,7 +13,7 @@ export function runDocument(record: RunRecord): Record<string, unknown> {
     variant: record.variant,
     seed: record.seed,
     status: record.status,
-    error: record.error,
+    error: problem ?? record.error,
     epochs: summary?.epochs ?? null,
     seconds: summary?.seconds ?? null,
     imagesPerSecond: summary?.imagesPerSecond ?? null,

@@ -1,12 +1,17 @@
 // From an experiment file and overrides to finished runs: what `train`, `compare` and `resume` share.
+import type { Dataset } from "../data/dataset.js";
+import { datasets } from "../data/index.js";
 import { loadDocument } from "../experiment/load.js";
-import { settingsSchema } from "../experiment/registries.js";
-import type { RunSettings } from "../experiment/run-settings.js";
+import { entryOf, settingsSchema } from "../experiment/registries.js";
+import { optionsOf, type RunSettings } from "../experiment/run-settings.js";
 import { type PlannedRun, plan, type RunOutcome, runAll, shareOut } from "../experiment/runner.js";
 import type { Experiment } from "../experiment/settings.js";
 import { openStore, type Store } from "../store/index.js";
-import { type CommonOptions, dataFolders, note, runsDirectory } from "./context.js";
+import { type CommonOptions, dataFolders, exitCodes, note, runsDirectory } from "./context.js";
 import { showProgress } from "./progress.js";
+
+/** Ctrl-C, `kill`, and the end of the terminal. */
+const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export interface ExecuteOptions extends CommonOptions {
   jobs?: number;
@@ -38,7 +43,10 @@ export interface Executed {
   interrupted: boolean;
 }
 
-/** Trains what is not done, with progress; Ctrl-C once checkpoints and ends, twice ends at once. */
+/**
+ * Trains what is not done, with progress; Ctrl-C once checkpoints and ends, twice ends at once.
+ * @throws DatasetError before any work when a data set is not there
+ */
 export async function execute(
   runs: readonly RunSettings[],
   commandFor: (settings: RunSettings) => string,
@@ -51,16 +59,19 @@ export async function execute(
     note(`${done} of ${planned.length} runs ${done === 1 ? "is" : "are"} already done (--fresh starts again)`);
   }
   const open = planned.length - done;
+  await requireData(planned, options);
   const { jobs } = shareOut(open, options.jobs);
   const progress = showProgress(planned, jobs);
   const abort = new AbortController();
   const onSignal = () => {
-    if (abort.signal.aborted) process.exit(130);
+    if (abort.signal.aborted) {
+      progress.stop(); // gives the terminal its cursor back
+      process.exit(exitCodes.interrupted);
+    }
     note("\nstopping: each run writes a checkpoint (again: at once, without)");
     abort.abort();
   };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
+  for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
   try {
     const outcomes = await runAll(planned, {
       store,
@@ -75,8 +86,17 @@ export async function execute(
     return { outcomes, interrupted: abort.signal.aborted };
   } finally {
     progress.stop();
-    process.off("SIGINT", onSignal);
-    process.off("SIGTERM", onSignal);
+    for (const signal of ENDING_SIGNALS) process.off(signal, onSignal);
+  }
+}
+
+/** Data sets of the runs to do are looked for once, rather than missed by each run. Looks only at names. */
+async function requireData(planned: readonly PlannedRun[], options: CommonOptions): Promise<void> {
+  const dataDirs = dataFolders(options);
+  const wanted = new Map(planned.filter((run) => !run.done).map(({ settings }) => [settings.data.name, settings.data]));
+  for (const data of wanted.values()) {
+    const dataset: Dataset = entryOf(datasets, data.name);
+    if (dataset.files?.find(dataDirs) === null) await dataset.load(optionsOf(dataset, data), { dataDirs });
   }
 }
 

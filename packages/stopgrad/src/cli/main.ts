@@ -1,11 +1,13 @@
 // The `stopgrad` command: its verbs and their options. A verb's code is loaded when it is called, so that `--help` is
 // quick.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { stopgradVersion } from "../version.js";
 import { type CommonOptions, describeError, exitCodes, note, printJson } from "./context.js";
 
 const program = new Command("stopgrad")
   .description("What does training a network end to end give it that training it piece by piece does not?")
-  .showHelpAfterError("(stopgrad --help, or stopgrad <command> --help, lists what there is)")
+  .version(stopgradVersion(), "--version", "print the version")
+  .configureOutput({ outputError: () => {} }) // told by `run`, in the form of every error
   .exitOverride();
 
 /** A verb with the options all verbs share. */
@@ -83,28 +85,26 @@ verb(program, "doctor", "the installation: libtorch, BLAS, threads, speed, data;
   async (options) => (await import("./doctor.js")).doctor(options),
 );
 
-program.option("--version", "print the version").on("option:version", async () => {
-  const { stopgradVersion } = await import("../version.js");
-  process.stdout.write(`${stopgradVersion()}\n`);
-  process.exit(0);
-});
-
 /** Runs a command line. Returns the exit code. */
 async function run(args: readonly string[]): Promise<number> {
   try {
-    const result = await program.parseAsync(args, { from: "user" });
-    void result;
+    await program.parseAsync(args, { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : exitCodes.success;
   } catch (error) {
-    if (error instanceof CommanderError) {
-      // commander has printed its message; help and version are no errors
-      return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
-    }
-    const { message, code } = describeError(error);
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.success; // --help, --version
+    const { message, code, trace } = error instanceof CommanderError ? wrongUsage(error) : describeError(error);
     if (wantsJson(args)) printJson({ error: message });
-    note(`stopgrad: ${message}`);
+    note(`stopgrad: ${trace ?? message}`);
     return code;
   }
+}
+
+/** What commander refuses: `unknown command 'trian'; did you mean train?`. */
+function wrongUsage({ code, message }: CommanderError): { message: string; code: number; trace?: string } {
+  // It has printed the help where a command was expected and none came.
+  if (code === "commander.help") return { message: "expected a command", code: exitCodes.usage };
+  const sentence = message.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\?\)$/, "; did you mean $1?");
+  return { message: `${sentence} (stopgrad --help lists what there is)`, code: exitCodes.usage };
 }
 
 function wantsJson(args: readonly string[]): boolean {
@@ -115,5 +115,6 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(exitCodes.success); // `stopgrad runs | head`
   throw error;
 });
+process.stderr.on("error", () => {}); // nobody reads the remarks any more; the work goes on
 
 process.exitCode = await run(process.argv.slice(2));

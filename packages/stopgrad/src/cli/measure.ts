@@ -1,8 +1,10 @@
 // `stopgrad measure`: a measure on arrays from anywhere.
-import { readNpy, type Tensor } from "@stopgrad/torch";
+import { all, isfinite, readNpy, type Tensor, tensor as tensorOf } from "@stopgrad/torch";
 import { parse } from "yaml";
 import type { z } from "zod";
+import { describe, shapeAt, shapeOf } from "../experiment/describe.js";
 import { didYouMean } from "../experiment/suggest.js";
+import { show } from "../experiment/tree.js";
 import { measurePairs, type PairMeasure, pairMeasures } from "../measures/index.js";
 import { type CommonOptions, note, print, printJson, UsageError, WorkError } from "./context.js";
 
@@ -115,30 +117,55 @@ function parseSettings(name: string, entry: PairMeasure, given: readonly string[
         `measure ${name}: unknown option ${key} (known: ${known.join(", ")})${didYouMean(key, known)}`,
       );
     }
-    settings[key] = parse(text.slice(at + 1));
+    try {
+      settings[key] = parse(text.slice(at + 1));
+    } catch {
+      throw new UsageError(`measure ${name}: ${key}: expected ${expected(entry, key)}, got ${text.slice(at + 1)}`);
+    }
   }
   const checked = entry.options.safeParse(settings);
   if (checked.success) return checked.data;
   const issue = (checked.error as z.ZodError).issues[0]!;
   const key = String(issue.path[0]);
-  throw new UsageError(`measure ${name}: ${key}: ${issue.message}, got ${String(settings[key])}`);
+  throw new UsageError(`measure ${name}: ${key}: expected ${expected(entry, key)}, got ${show(settings[key])}`);
 }
 
-/** An array of numbers as float64, samples first. */
+/** What an option may be, in words. */
+function expected(entry: PairMeasure, option: string): string {
+  return describe(shapeAt(shapeOf(entry.options), [option]) ?? {});
+}
+
+/** An array of finite numbers as float64, samples first. */
 function numbers(file: string): Tensor {
   const tensor = readNpy(file);
   if (tensor.dim === 0)
     throw new WorkError(`${file} holds a single number; expected samples along the first dimension`);
-  return tensor.to("float64");
+  const values = tensor.to("float64");
+  if (all(isfinite(values)).item() === 0) {
+    const flat = values.reshape([-1]).toNumbers();
+    const at = flat.findIndex((value) => !Number.isFinite(value));
+    const place = position(at, values.shape).join(", ");
+    throw new WorkError(`${file} holds ${flat[at]} at [${place}]; expected finite numbers`);
+  }
+  return values;
 }
 
-/** Class numbers `[N]`: whole numbers from 0, or one-hot rows `[N, K]`. */
+/** Where the element number `at` of an array of this shape is. */
+function position(at: number, shape: readonly number[]): number[] {
+  return shape.map((size, dimension) => {
+    const stride = shape.slice(dimension + 1).reduce((product, below) => product * below, 1);
+    return Math.floor(at / stride) % size;
+  });
+}
+
+/** Classes `[N]`, numbered without gaps: from whole numbers from 0, or one-hot rows `[N, K]`. */
 function labels(file: string): Tensor {
   const tensor = readNpy(file);
   if (tensor.dim === 2 && tensor.size(1) > 1) {
     const hot = tensor.to("float64");
     const isOneHot = hot.mul(hot).sub(hot).abs().sum().item() === 0 && hot.sum([1]).sub(1).abs().sum().item() === 0;
-    if (!isOneHot) throw new WorkError(`${file} is [${tensor.shape.join(", ")}]; expected labels [N], or one-hot rows`);
+    if (!isOneHot)
+      throw new WorkError(`${file} is [${tensor.shape.join(", ")}]; expected labels [N], or one-hot rows [N, K]`);
     return hot.argmax(1);
   }
   if (tensor.dim > 2 || tensor.dim === 0) {
@@ -146,9 +173,10 @@ function labels(file: string): Tensor {
   }
   const flat = tensor.reshape([-1]);
   const values = flat.toNumbers();
-  const wrong = values.find((value) => !Number.isInteger(value) || value < 0 || value > 1e6);
+  const wrong = values.find((value) => !Number.isInteger(value) || value < 0);
   if (wrong !== undefined) {
     throw new WorkError(`${file} holds the label ${wrong}; expected whole numbers from 0 (classes)`);
   }
-  return flat.to("int64");
+  const classes = new Map([...new Set(values)].map((value, number) => [value, number]));
+  return tensorOf(BigInt64Array.from(values, (value) => BigInt(classes.get(value)!)));
 }

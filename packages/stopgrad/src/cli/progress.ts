@@ -121,7 +121,8 @@ class Bars implements Progress {
       {
         format: "{label} {bar} epoch {epoch}/{epochs}  loss {loss}  {speed} images/s  {left}",
         stream: process.stderr,
-        barsize: 24,
+        // What stands beside the bar takes up to 60 columns and the label; longer lines are cut at the edge.
+        barsize: Math.max(6, Math.min(24, (process.stderr.columns ?? 80) - this.#width - 60)),
         hideCursor: true,
         clearOnComplete: false,
         emptyOnZero: true,
@@ -151,10 +152,14 @@ class Bars implements Progress {
         speed: Math.round(event.imagesPerSecond),
         left: left === null ? "" : `${duration(left)} to go`,
       });
+    } else if (event.type === "metrics") {
+      const loss = event.points.find(({ key }) => key === "trainLoss")?.value;
+      if (loss !== undefined) this.#bars.get(run.id)?.update({ loss: loss.toFixed(3) });
     } else if (event.type === "completed") {
       const bar = this.#bars.get(run.id);
       bar?.update(bar.getTotal(), {
         epoch: run.settings.epochs,
+        speed: Math.round(event.summary.imagesPerSecond),
         left: `test accuracy ${(event.summary.testAccuracy * 100).toFixed(1)} %`,
       });
       bar?.stop();

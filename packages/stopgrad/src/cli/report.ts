@@ -5,7 +5,7 @@ import { slug } from "../experiment/identity.js";
 import { writeReport } from "../report/index.js";
 import { openStore, type Store, StoreError } from "../store/index.js";
 import { reportRuns } from "./compare.js";
-import { type CommonOptions, print, printJson, runsDirectory } from "./context.js";
+import { type CommonOptions, describeError, print, printJson, runsDirectory, WorkError } from "./context.js";
 import { shellQuote } from "./execute.js";
 
 export async function report(wanted: readonly string[], options: CommonOptions & { out?: string }): Promise<void> {
@@ -16,7 +16,11 @@ export async function report(wanted: readonly string[], options: CommonOptions &
     const title = [...new Set(runs.map(({ record }) => record.name))].join(", ");
     const folder = resolve(options.out ?? join(runsDirectory(options), "reports", slug(title)));
     const command = ["stopgrad", "report", ...wanted].map(shellQuote).join(" ");
-    const { html, files } = await writeReport(folder, runs, { title, command });
+    const { html, files } = await writeReport(folder, runs, { title, command }).catch((error) => {
+      const { message, trace } = describeError(error);
+      if (trace) throw error;
+      throw new WorkError(`the report in ${folder} cannot be written: ${message}; --out chooses another folder`);
+    });
     if (options.json) printJson({ report: html, files, runs: ids });
     else print(`report: ${html}\n        ${pathToFileURL(html)}`);
   } finally {

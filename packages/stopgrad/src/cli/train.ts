@@ -1,9 +1,9 @@
 // `stopgrad train` and `stopgrad resume`.
 import { settingsHash } from "../experiment/identity.js";
 import type { RunSettings } from "../experiment/run-settings.js";
-import type { RunRecord } from "../store/index.js";
+import { openStore, type RunRecord } from "../store/index.js";
 import type { CommonOptions } from "./context.js";
-import { exitCodes, note, print, printJson, UsageError, WorkError } from "./context.js";
+import { exitCodes, note, print, printJson, runsDirectory, UsageError, WorkError } from "./context.js";
 import { runDocument } from "./documents.js";
 import { type Executed, type ExecuteOptions, execute, readExperiment, trainCommand, withStore } from "./execute.js";
 import { duration } from "./progress.js";
@@ -27,6 +27,7 @@ export async function train(
 }
 
 export async function resume(idOrPrefix: string, options: CommonOptions): Promise<void> {
+  openStore(runsDirectory(options), { readonly: true }).close(); // a folder without runs stays as it is
   await withStore(options, async (store) => {
     const record = store.getRun(idOrPrefix);
     const settings = record.settings as unknown as RunSettings;
@@ -40,30 +41,28 @@ export async function resume(idOrPrefix: string, options: CommonOptions): Promis
   });
 }
 
-/** Prints what the runs gave, or why they did not. */
+/** Prints what the runs gave; why they did not has been said on the way. */
 function finish({ outcomes, interrupted }: Executed, options: CommonOptions, again: string): void {
-  const records = outcomes.map(({ record }) => record);
-  if (options.json && records.length > 0) {
-    const documents = records.map(runDocument);
-    printJson(documents.length === 1 ? documents[0] : { ...documents[0], runs: documents });
+  if (options.json) {
+    const documents = outcomes.map(({ record, problem }) => runDocument(record, problem));
+    if (documents.length === 0) printJson({ error: "interrupted before it began" });
+    else printJson(documents.length === 1 ? documents[0] : { ...documents[0], runs: documents });
+  } else {
+    for (const { record } of outcomes) if (record.status === "completed") print(describeRun(record));
   }
-  if (!options.json) for (const record of records) print(describeRun(record));
   if (interrupted) {
     note(`interrupted: ${again} goes on from the checkpoint`);
     process.exitCode = exitCodes.interrupted;
-  } else if (records.some(({ status }) => status !== "completed")) {
+  } else if (outcomes.some(({ record }) => record.status !== "completed")) {
     process.exitCode = exitCodes.failure;
   }
 }
 
-function describeRun(record: RunRecord): string {
-  const { summary } = record;
-  if (!summary || record.status !== "completed") {
-    return `${record.id}: ${record.status}${record.error ? `: ${record.error}` : ""}`;
-  }
+function describeRun({ id, summary }: RunRecord): string {
+  if (!summary) return id;
   const percent = (fraction: number) => `${(fraction * 100).toFixed(2)} %`;
   return [
-    `${record.id}`,
+    id,
     `  test accuracy ${percent(summary.testAccuracy)}, train accuracy ${percent(summary.trainAccuracy)} (epoch ${summary.epochs})`,
     `  ${duration(summary.seconds)} of training, ${Math.round(summary.imagesPerSecond)} images/s, peak ${(summary.peakBytes / 2 ** 20).toFixed(1)} MiB`,
   ].join("\n");

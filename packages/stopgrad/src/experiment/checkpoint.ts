@@ -1,7 +1,8 @@
 // Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file.
 //
 // A file is written beside its final name, flushed and renamed, so that a name always holds a whole file; its checksum
-// is verified when it is read. The newest two are kept: if the newest turns out damaged, the one before it serves.
+// is verified when it is read. The newest two are kept: if the newest turns out damaged, the one before it serves. A
+// process that was killed while it wrote leaves a temporary file, which the next checkpoint removes.
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { loadSafetensors, saveSafetensors, type Tensor } from "@stopgrad/torch";
@@ -66,6 +67,9 @@ export function saveCheckpoint(
     { checksum: true },
   );
   for (const step of checkpointSteps(runDirectory).slice(KEPT)) rmSync(pathOf(runDirectory, step), { force: true });
+  for (const name of readdirSync(folder(runDirectory))) {
+    if (name.endsWith(".tmp")) rmSync(join(folder(runDirectory), name), { force: true });
+  }
   return path;
 }
 
@@ -88,10 +92,10 @@ export function loadCheckpoint(
     const path = pathOf(runDirectory, step);
     try {
       const { tensors, metadata } = loadSafetensors(path);
-      if (metadata["stopgrad.run"] !== identity) throw new Error(`${path} is a checkpoint of other settings`);
+      if (metadata["stopgrad.run"] !== identity) throw new Error(`${path}: the checkpoint of other settings`);
       return { tensors, state: JSON.parse(metadata["stopgrad.state"] ?? "") as TrainingState, path };
     } catch (error) {
-      warn(`checkpoint passed over: ${(error as Error).message}`);
+      warn(`passed over a checkpoint: ${(error as Error).message}`);
     }
   }
   return null;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { type RunRecord, type Store, StoreError } from "../store/index.js";
+import { describeSystemError } from "../system-error.js";
 import { runId, settingsHash } from "./identity.js";
 import type { ParentMessage, TrainingEvent, TrainingJob, WorkerMessage } from "./protocol.js";
 import type { RunSettings } from "./run-settings.js";
@@ -39,6 +40,8 @@ export interface PlannedRun {
 export interface RunOutcome {
   run: PlannedRun;
   record: RunRecord;
+  /** Why it is not completed, one sentence; null when it is, or when it was interrupted. */
+  problem: string | null;
 }
 
 /**
@@ -60,29 +63,58 @@ export function plan(runs: readonly RunSettings[], store: Store, fresh = false):
 }
 
 /**
- * Trains every run that is not done, `jobs` at a time. A run that fails does not stop the others.
- * @returns the stored record of each, in the order given; its status says how it ended
+ * Trains every run that is not done, `jobs` at a time. A run that fails does not stop the others; a store that cannot
+ * be written stops them all.
+ *
+ * @returns what became of each run that was begun, in the order given
+ * @throws StoreError when the store cannot be read or written
  */
 export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions): Promise<RunOutcome[]> {
-  const open = runs.filter((run) => !run.done);
-  const share = shareOut(open.length, options.jobs);
-  const waiting = [...open];
-  const failures = new Map<PlannedRun, unknown>();
+  const { store, signal } = options;
+  // Shared out among all runs, done or not: the number of threads decides how sums are rounded, so that it must not
+  // depend on how many runs an interruption has left.
+  const share = shareOut(runs.length, options.jobs);
+  const waiting = runs.filter((run) => !run.done);
+  const workers = new Set<ChildProcess>();
+  const problems = new Map<PlannedRun, string>();
+  const fatal: unknown[] = [];
+
+  const stopAll = () => {
+    for (const worker of workers) send(worker, { type: "stop" });
+  };
+  const killAll = () => {
+    for (const worker of workers) worker.kill("SIGKILL");
+  };
   const work = async () => {
-    for (let run = waiting.shift(); run && !options.signal?.aborted; run = waiting.shift()) {
+    for (let run = waiting.shift(); run && !signal?.aborted && fatal.length === 0; run = waiting.shift()) {
       try {
-        await trainOne(run, share.threads, options);
+        await trainOne(run, share.threads, workers, options);
       } catch (error) {
-        failures.set(run, error);
+        const message = problemOfOneRun(error);
+        if (message === null) {
+          fatal.push(error);
+          stopAll();
+        } else {
+          problems.set(run, message);
+          options.onEvent?.(run, { type: "failed", message });
+        }
       }
     }
   };
-  await Promise.all(Array.from({ length: share.jobs }, work));
-  const [failure] = failures.values();
-  if (failure !== undefined) throw failure;
+
+  signal?.addEventListener("abort", stopAll);
+  process.on("exit", killAll);
+  try {
+    await Promise.all(Array.from({ length: share.jobs }, work));
+  } finally {
+    signal?.removeEventListener("abort", stopAll);
+    process.off("exit", killAll);
+  }
+  if (fatal.length > 0) throw fatal[0];
   return runs.flatMap((run) => {
     try {
-      return [{ run, record: options.store.getRun(run.id) }];
+      const record = store.getRun(run.id);
+      return [{ run, record, problem: problems.get(run) ?? record.error }];
     } catch (error) {
       if (error instanceof StoreError && error.code === "unknown-run") return []; // not begun when it was interrupted
       throw error;
@@ -90,62 +122,71 @@ export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions
   });
 }
 
-async function trainOne(run: PlannedRun, threads: number, options: RunnerOptions): Promise<void> {
-  const { store } = options;
+/** What concerns one run only: it is being trained elsewhere, or its folder cannot be written. Null for all else. */
+function problemOfOneRun(error: unknown): string | null {
+  if (error instanceof StoreError) return error.code === "claimed" ? error.message : null;
+  return describeSystemError(error);
+}
+
+async function trainOne(
+  run: PlannedRun,
+  threads: number,
+  workers: Set<ChildProcess>,
+  options: RunnerOptions,
+): Promise<void> {
+  const { store, fresh = false } = options;
   const { settings, id } = run;
   const directory = join(options.runsDir, id);
   const earlier = store.findByHash(settingsHash(settings));
-  store.createRun({
-    id,
-    name: settings.name,
-    variant: settings.variant,
-    seed: settings.seed,
-    settings: settings as unknown as Record<string, unknown>,
-    settingsHash: settingsHash(settings),
-    command: options.commandFor(settings),
-  });
-  store.claim(id);
+  if (earlier) store.claim(id); // before anything of a run that another process may be training is touched
   try {
-    if (options.fresh) {
+    store.createRun({
+      id,
+      name: settings.name,
+      variant: settings.variant,
+      seed: settings.seed,
+      settings: settings as unknown as Record<string, unknown>,
+      settingsHash: settingsHash(settings),
+      command: options.commandFor(settings),
+      environment: earlier?.environment ?? null,
+    });
+    store.claim(id);
+    if (fresh) {
       store.deleteMetricsAfter(id, -1);
       rmSync(directory, { recursive: true, force: true });
     }
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, "settings.yaml"), stringify(settings));
-    await superviseWorker(
-      {
-        settings,
-        directory,
-        dataDirs: options.dataDirs,
-        // A resumed run keeps its threads: their number decides how sums are rounded.
-        threads: settings.threads ?? earlier?.environment?.threads ?? threads,
-        resume: !options.fresh,
-      },
-      run,
-      options,
-    );
+    const job: TrainingJob = {
+      settings,
+      directory,
+      dataDirs: options.dataDirs,
+      // A resumed run keeps its threads: their number decides how sums are rounded.
+      threads: settings.threads ?? (fresh ? null : earlier?.environment?.threads) ?? threads,
+      resume: !fresh,
+    };
+    const worker = startWorker(job.threads);
+    workers.add(worker);
+    await supervise(worker, job, run, options).finally(() => workers.delete(worker));
   } catch (error) {
-    store.setStatus(id, "failed", error instanceof Error ? error.message : String(error));
-    throw error;
-  } finally {
+    const message = problemOfOneRun(error);
+    // A store that fails cannot be told. The claim stays, and reads as interrupted once this process is gone.
+    if (message === null) throw error;
+    if (!(error instanceof StoreError)) store.setStatus(id, "failed", message);
     store.release(id);
+    throw error;
   }
+  store.release(id);
 }
 
-/** Starts a worker, stores what it says, and settles when it has ended. */
-function superviseWorker(job: TrainingJob, run: PlannedRun, options: RunnerOptions): Promise<void> {
+/** Gives a worker its job, stores what it says, and settles when it has ended. */
+function supervise(worker: ChildProcess, job: TrainingJob, run: PlannedRun, options: RunnerOptions): Promise<void> {
   const { store } = options;
-  const worker = startWorker(job.threads);
-  const send = (message: ParentMessage) => {
-    if (worker.connected) worker.send(message, () => {});
-  };
-  const stop = () => send({ type: "stop" });
-  options.signal?.addEventListener("abort", stop);
-
-  let ended = false;
+  /** It has said how the run ended. */
+  let told = false;
   let complaint = "";
   worker.stderr?.on("data", (data: Buffer) => {
-    complaint = (complaint + data.toString()).slice(-2000);
+    complaint = (complaint + data.toString()).slice(-4000);
   });
 
   const record = (event: TrainingEvent) => {
@@ -168,39 +209,54 @@ function superviseWorker(job: TrainingJob, run: PlannedRun, options: RunnerOptio
         store.setStatus(run.id, "failed", event.message);
         break;
     }
-    ended ||= event.type === "completed" || event.type === "interrupted" || event.type === "failed";
+    options.onEvent?.(run, event);
+    told ||= event.type === "completed" || event.type === "interrupted" || event.type === "failed";
   };
 
   return new Promise((resolve, reject) => {
-    worker.on("message", ({ id, event }: WorkerMessage) => {
+    let failure: unknown;
+    let hasFailed = false;
+    const attempt = (action: () => void) => {
+      if (hasFailed) return;
       try {
-        record(event);
-        options.onEvent?.(run, event);
-        if (event.type !== "progress") send({ type: "ack", id });
+        action();
       } catch (error) {
+        failure = error;
+        hasFailed = true;
         worker.kill("SIGKILL");
-        reject(error);
       }
+    };
+    worker.on("message", ({ id, event }: WorkerMessage) => {
+      attempt(() => {
+        record(event);
+        if (event.type !== "progress") send(worker, { type: "ack", id });
+      });
     });
-    worker.on("error", reject);
-    worker.on("exit", (code, signal) => {
-      options.signal?.removeEventListener("abort", stop);
-      if (!ended) {
-        const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
-        const hint = signal === "SIGKILL" ? " (the system does this when memory runs out)" : "";
-        const last = complaint.trim().split("\n").at(-1);
-        const message = `the training process ${how}${hint}${last ? `: ${last}` : ""}; the same command goes on from its last checkpoint`;
-        try {
-          store.setStatus(run.id, "failed", message);
-          options.onEvent?.(run, { type: "failed", message });
-        } catch (error) {
-          reject(error);
-        }
-      }
-      resolve();
+    worker.on("error", (error) => {
+      if (worker.pid === undefined) reject(error); // it could not be started
     });
-    send({ type: "job", job });
+    worker.on("close", (code, signal) => {
+      if (!told) attempt(() => record({ type: "failed", message: describeEnd(code, signal, complaint) }));
+      if (hasFailed) reject(failure);
+      else resolve();
+    });
+    send(worker, { type: "job", job });
+    if (options.signal?.aborted) send(worker, { type: "stop" });
   });
+}
+
+/** Why a worker ended that has not said so itself. */
+function describeEnd(code: number | null, signal: NodeJS.Signals | null, complaint: string): string {
+  const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
+  const hint = signal === "SIGKILL" ? " (the system does this when memory runs out)" : "";
+  const lines = complaint.split("\n").map((line) => line.trim());
+  const telling = lines.filter((line) => line !== "" && !/^at |^Node\.js v/.test(line)); // no stack, no version
+  const last = telling.find((line) => /error|what\(\)/i.test(line)) ?? telling.at(-1);
+  return `the training process ${how}${hint}${last ? `: ${last}` : ""}; the same command goes on from its last checkpoint`;
+}
+
+function send(worker: ChildProcess, message: ParentMessage): void {
+  if (worker.connected) worker.send(message, () => {}); // one that ends meanwhile tells by its end
 }
 
 function startWorker(threads: number): ChildProcess {

@@ -10,11 +10,12 @@ import { models, stageShapes } from "../models/index.js";
 import { optimizers } from "../optimizers/index.js";
 import { type LearningRule, rules } from "../rules/index.js";
 import type { MetricPoint, RunSummary } from "../store/records.js";
+import { describeSystemError } from "../system-error.js";
 import { loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
 import { describeEnvironment } from "./environment.js";
 import { evaluate } from "./evaluate.js";
 import { settingsHash } from "./identity.js";
-import { createObserver, logSpacedSteps, type Observer } from "./observer.js";
+import { createObserver, logSpacedSteps, type Observer, type StageMeasurement } from "./observer.js";
 import { moduleSizes } from "./partition.js";
 import type { TrainingEvent, TrainingJob } from "./protocol.js";
 import { entryOf } from "./registries.js";
@@ -26,19 +27,25 @@ const PROGRESS_EVERY = 250;
 const BREATHE_EVERY = 50;
 
 export interface TrainingHooks {
-  /** Resolves once the event is stored: a checkpoint is only written after the metrics before it. */
+  /**
+   * Resolves once the event is stored, rejects when it cannot be: a checkpoint is only written after the metrics
+   * before it.
+   */
   emit(event: TrainingEvent): Promise<void>;
   /** Asked between steps: true ends the run with a checkpoint. */
   shouldStop(): boolean;
 }
 
-/** Trains a run to its end, its interruption or its failure, and says which as the last event. */
+/**
+ * Trains a run to its end, its interruption or its failure, and says which as the last event.
+ * @throws what `hooks.emit` rejects with, when even that cannot be said
+ */
 export async function train(job: TrainingJob, hooks: TrainingHooks): Promise<void> {
   try {
     const run = await Training.prepare(job, hooks);
     await run.go();
   } catch (error) {
-    await hooks.emit({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+    await hooks.emit({ type: "failed", message: describeSystemError(error) ?? (error as Error).message });
   }
 }
 
@@ -255,7 +262,7 @@ class Training {
       if (wrong) {
         throw new Error(
           `the loss of ${wrong.module} became ${wrong.loss} in epoch ${state.epoch + 1}, step ${state.stepInEpoch + 1} ` +
-            `(learning rate ${this.#learningRate()}); a smaller optimizer.learningRate usually helps`,
+            this.#divergenceHint(),
         );
       }
       const count = batch.labels.size(0);
@@ -272,6 +279,10 @@ class Training {
     state.step += 1;
   }
 
+  #divergenceHint(): string {
+    return `(learning rate ${this.#learningRate()}); where training diverges, a smaller optimizer.learningRate helps`;
+  }
+
   #learningRate(): number {
     const { learningRate, schedule } = this.job.settings.optimizer;
     return schedule ? optim.multiStep(learningRate, this.#state.epoch, schedule) : learningRate;
@@ -280,6 +291,9 @@ class Training {
   #evaluateTest(): MetricPoint[] {
     const { evaluationBatch } = this.job.settings.data;
     const { loss, accuracy } = evaluate(this.rule, this.data.test, this.data.normalisation, evaluationBatch);
+    if (Number.isNaN(loss)) {
+      throw new Error(`the test loss became NaN after step ${this.#state.step} ${this.#divergenceHint()}`);
+    }
     this.#state.testAccuracy = accuracy;
     return [this.#point("testLoss", loss), this.#point("testAccuracy", accuracy)];
   }
@@ -287,12 +301,20 @@ class Training {
   #observe(wanted: (when: ObserveSettings) => boolean): MetricPoint[] {
     return this.observers
       .filter(({ when }) => wanted(when))
-      .flatMap(({ observer }) => observer.observe(this.rule))
+      .flatMap(({ observer }) => this.#measure(observer))
       .map(({ key, stage, value, standardError }) => {
         const summary = this.#state.stages.find(({ name }) => name === stage);
         if (summary && isStageMeasure(key)) summary[key] = value;
         return { ...this.#point(key, value, stage), standardError };
       });
+  }
+
+  #measure(observer: Observer): StageMeasurement[] {
+    try {
+      return observer.observe(this.rule);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}, after step ${this.#state.step} ${this.#divergenceHint()}`);
+    }
   }
 
   /** `epoch` is fractional inside an epoch. */

@@ -41,9 +41,16 @@ export function nest(path: readonly string[], value: unknown): unknown {
   return path.reduceRight<unknown>((inner, key) => Object.fromEntries([[key, inner]]), value);
 }
 
-/** A copy of a map with one key set; `fromEntries` defines keys, so that even `__proto__` is only a key. */
+/**
+ * A copy of a map with one key set, in the place it had, else last; `fromEntries` defines keys, so that even
+ * `__proto__` is only a key.
+ */
 export function withKey(tree: Tree, key: string, value: unknown): Tree {
-  return Object.fromEntries([...Object.entries(tree).filter(([k]) => k !== key), [key, value]]);
+  const entries = Object.entries(tree);
+  const isThere = Object.hasOwn(tree, key);
+  return Object.fromEntries(
+    isThere ? entries.map(([k, old]) => [k, k === key ? value : old]) : [...entries, [key, value]],
+  );
 }
 
 export function withoutKey(tree: Tree, key: string): Tree {

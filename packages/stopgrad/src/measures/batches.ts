@@ -29,7 +29,7 @@ export interface PairResult extends BatchMean {
  * incomplete last batch is dropped. The factors of input and label are computed once a batch for all representations.
  *
  * @param x - `[N, …]` or null
- * @param y - int64 `[N]` or null
+ * @param y - labels `[N]` of an integer type, or null
  * @param z - each `[N, …]`, same N
  * @throws MeasureError when lengths differ or there is not one whole batch
  */
@@ -40,9 +40,19 @@ export function measurePairs(
   batch: number,
 ): PairResult[] {
   const { x, y, z } = arrays;
-  const count = (x ?? y ?? z[0])?.shape[0] ?? 0;
-  if (batch < measure.smallestBatch) {
-    throw new MeasureError(`expected batches of at least ${measure.smallestBatch} samples, got ${batch}`);
+  const given = [...(x ? [x] : []), ...(y ? [y] : []), ...z];
+  const count = given[0]?.shape[0] ?? 0;
+  for (const { shape } of given) {
+    if (shape[0] !== count) {
+      throw new MeasureError(
+        `expected the same samples in every array, got ${count} samples and [${shape.join(", ")}]`,
+      );
+    }
+  }
+  if (!Number.isInteger(batch) || batch < measure.smallestBatch) {
+    throw new MeasureError(
+      `expected batches of a whole number of samples, at least ${measure.smallestBatch}, got ${batch}`,
+    );
   }
   if (count < batch) {
     throw new MeasureError(`expected at least one batch of ${batch} samples, got ${count}; choose a smaller batch`);

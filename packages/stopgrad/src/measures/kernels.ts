@@ -3,14 +3,15 @@
 import {
   all,
   clamp,
+  type DType,
   diagonal,
+  eq,
   exp,
   eye,
   isfinite,
   matmul,
   mean,
   mul,
-  oneHot,
   scope,
   sqrt,
   sub,
@@ -39,12 +40,16 @@ export function asRows(values: Tensor, smallest: number): Tensor {
  *
  * From inner products of rows less their mean, which keeps the subtraction ‖u‖² + ‖v‖² − 2u·v stable; what rounding
  * leaves below 0 is set to 0. No array is larger than `[N, D]` or `[N, N]`.
+ * @throws MeasureError when the numbers are too large to be squared
  */
 export function squaredDistances(rows: Tensor): Tensor {
   return scope(() => {
     const centred = sub(rows, mean(rows, [0], { keepDim: true })); // [N, D]
     const products = matmul(centred, centred.t()).to("float64"); // [N, N]
     const norms = diagonal(products); // [N]
+    if (all(isfinite(norms)).item() === 0) {
+      throw new MeasureError(`the numbers are too large for ${rows.dtype}: the square of a sample's norm is infinite`);
+    }
     const distances = products.mul(-2).add_(norms.unsqueeze(0)).add_(norms.unsqueeze(1));
     return clamp(distances, 0);
   });
@@ -68,14 +73,22 @@ export function rbfGram(rows: Tensor, sigma: number, distance: KernelDistance): 
   });
 }
 
-/** Linear Gram matrix of one-hot labels, float64 `[N, N]`: 1 where the labels agree. */
+/**
+ * Linear Gram matrix of one-hot labels, float64 `[N, N]`: 1 where the labels agree, whatever numbers name the classes.
+ *
+ * @param labels - whole numbers `[N]`, of an integer type
+ * @throws MeasureError for another shape or type, or fewer than two labels
+ */
 export function labelGram(labels: Tensor): Tensor {
-  return scope(() => {
-    const classes = Math.max(...labels.toNumbers()) + 1;
-    const hot = oneHot(labels, classes).to("float64"); // [N, K]
-    return matmul(hot, hot.t());
-  });
+  const { dtype, shape } = labels;
+  if (shape.length !== 1 || !INTEGERS.includes(dtype)) {
+    throw new MeasureError(`expected labels [N] of whole numbers, got [${shape.join(", ")}] of ${dtype}`);
+  }
+  if (shape[0]! < 2) throw new MeasureError(`expected at least 2 labels, got ${shape[0]}`);
+  return scope(() => eq(labels.unsqueeze(0), labels.unsqueeze(1)).to("float64"));
 }
+
+const INTEGERS: readonly DType[] = ["int64", "int32", "int16", "int8", "uint8"];
 
 /** P G P with P = I − 11ᵀ/N, symmetric to the last bit. */
 export function centre(gram: Tensor): Tensor {

@@ -14,7 +14,7 @@ export interface PairMeasure extends RegistryEntry {
   readonly smallestBatch: number;
   /** `[N, …]` float → `[N, N]`. @throws MeasureError for NaN, infinity or too small a batch */
   factor(values: Tensor, options: Options): Tensor;
-  /** int64 labels `[N]` → `[N, N]`. */
+  /** Labels `[N]` of an integer type → `[N, N]`. @throws MeasureError for another shape or type */
   labelFactor(labels: Tensor, options: Options): Tensor;
   /** Two factors → the measure. */
   combine(a: Tensor, b: Tensor, options: Options): number;

@@ -48,11 +48,21 @@ export class Backbone extends nn.Module {
 
   /** Images `[N, C, H, W]`, normalised → logits `[N, K]`. */
   override forward(images: Tensor): Tensor {
-    return scope(() => {
-      const features = this.stages.reduce((input, stage) => stage.forward(input), images);
-      return this.classifier ? this.classifier.forward(features) : features;
-    });
+    return forwardThrough(this.classifier ? [...this.stages, this.classifier] : this.stages, images);
   }
+}
+
+/** Stages one after the other; each output is let go as soon as the next one is there. `input` is left alone. */
+export function forwardThrough(stages: readonly Stage[], input: Tensor): Tensor {
+  return scope(() => {
+    let features = input;
+    for (const stage of stages) {
+      const output = stage.forward(features);
+      if (features !== input && features !== output) features.dispose();
+      features = output;
+    }
+    return features;
+  });
 }
 
 /** What a model is built for. */

@@ -4,7 +4,15 @@ import { lenet5 } from "./lenet5.js";
 import { mlp } from "./mlp.js";
 import { resnet18 } from "./resnet18.js";
 
-export { Backbone, type BackboneContext, type FeatureShape, type Model, Stage, stageShapes } from "./backbone.js";
+export {
+  Backbone,
+  type BackboneContext,
+  type FeatureShape,
+  forwardThrough,
+  type Model,
+  Stage,
+  stageShapes,
+} from "./backbone.js";
 
 export const models = { lenet5, mlp, resnet18 } satisfies Record<string, Model>;
 export type ModelName = keyof typeof models;

@@ -15,13 +15,12 @@ export const lenet5: Model = {
   options,
 
   stageCount: (_, [, height = 0, width = 0]) => {
-    if (height < SMALLEST_SIDE || width < SMALLEST_SIDE) {
-      throw new Error(`lenet5 needs images of at least ${SMALLEST_SIDE}x${SMALLEST_SIDE}, got ${height}x${width}`);
-    }
+    checkSides(height, width);
     return 5;
   },
 
   create(given, { inputShape: [channels, height, width], classes, generator }) {
+    checkSides(height, width);
     const scale = options.parse(given).width / 6;
     const [first, second, third, fourth] = [6, 16, 120, 84].map((size) => Math.max(1, Math.round(size * scale)));
     // 28x28 images are padded to the 32x32 the network was made for, so that both flatten to 5x5 maps.
@@ -48,3 +47,9 @@ export const lenet5: Model = {
     );
   },
 };
+
+function checkSides(height: number, width: number): void {
+  if (height < SMALLEST_SIDE || width < SMALLEST_SIDE) {
+    throw new Error(`lenet5 needs images of at least ${SMALLEST_SIDE}x${SMALLEST_SIDE}, got ${height}x${width}`);
+  }
+}

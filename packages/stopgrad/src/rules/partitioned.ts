@@ -7,7 +7,7 @@
 // module would give the same.
 import { crossEntropy, nn, type optim, scope, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
-import { type Backbone, type Stage, stageShapes } from "../models/index.js";
+import { type Backbone, forwardThrough, type Stage, stageShapes } from "../models/index.js";
 import type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
 
 export const partitioned: Rule = {
@@ -97,7 +97,7 @@ class PartitionedRule implements LearningRule {
       for (const [at, module] of this.#modules.entries()) {
         const predicts = at === this.#modules.length - 1 && this.#detachedClassifier === null;
         const output = scope(() => {
-          const hidden = module.stages.reduce((input, stage) => stage.forward(input), features);
+          const hidden = forwardThrough(module.stages, features);
           const seen = module.readout ? module.readout.forward(hidden) : hidden;
           const loss = module.loss(seen, labels);
           loss.backward();

@@ -406,6 +406,7 @@ function toRecord(row: RunRow): RunRecord {
 }
 
 // SQLite's primary result codes that mean something to a user (https://sqlite.org/rescode.html).
+const ERROR = 1;
 const BUSY = 5;
 const LOCKED = 6;
 const READ_ONLY = 8;
@@ -416,8 +417,10 @@ const NOT_A_DATABASE = 26;
 
 /** The lowest byte of the error's extended code; 0 for an error that is not SQLite's. */
 function primaryCode(error: unknown): number {
-  const code = (error as { errcode?: unknown } | null)?.errcode;
-  return typeof code === "number" ? code & 0xff : 0;
+  const { errcode, code, message } = (error ?? {}) as { errcode?: unknown; code?: unknown; message?: unknown };
+  if (typeof errcode === "number") return errcode & 0xff;
+  if (code !== "ERR_SQLITE_ERROR") return 0;
+  return message === "database disk image is malformed" ? CORRUPT : ERROR; // reading many rows, the driver drops the code
 }
 
 /** Runs `work`; what SQLite throws becomes a `StoreError` that says what to do. */

@@ -1,0 +1,120 @@
+// Runs one case: every contestant warms up alone, then they take turns, and what counts are medians and the ratios of
+// neighbouring turns.
+
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Contestant } from "./contestant.mjs";
+
+const bench = fileURLToPath(new URL("..", import.meta.url));
+
+/** Contestants that run now, so that an interruption can end them. @type {Set<Contestant>} */
+export const running = new Set();
+
+/**
+ * @param {object} given - an entry of `cases.mjs`, `count` and `repeats` of the quick run put in
+ * @param {{ job: object, python: string | null, say: (line: string) => void }} context - `job`: what all are told
+ * @returns {Promise<object>} rows of the case, as in the recorded JSON
+ */
+export async function measureCase(given, { job, python, say }) {
+  const common = { ...job, kind: given.kind, settings: given.settings };
+  const prepared = given.kind === "nhsic" ? await prepareFeatures(common, say) : {};
+  const sides = [
+    { name: "stopgrad", title: "stopgrad", form: null, count: given.count, command: stopgradSide },
+    ...(python === null ? [] : given.forms.map((form) => ({ ...form, form: form.name, command: pytorchSide(python) }))),
+  ];
+  const contestants = [];
+  try {
+    for (const side of sides) {
+      say(`${given.name}: ${side.form === null ? "stopgrad" : `PyTorch, ${side.name}`} starts and warms up`);
+      const contestant = start(side, { ...common, ...prepared, form: side.form });
+      const ready = await contestant.ready();
+      if (given.warmUp > 0) await contestant.ask(given.warmUp);
+      contestants.push({ side, contestant, ready, samples: [], last: null });
+    }
+    for (let turn = 1; turn <= given.repeats; turn++) {
+      for (const one of contestants) {
+        one.last = await one.contestant.ask(one.side.count);
+        one.samples.push(given.unit === "s" ? one.last.seconds / one.last.units : one.last.units / one.last.seconds);
+      }
+      const figures = contestants.map(({ samples }) => samples.at(-1).toPrecision(4)).join(" | ");
+      say(`${given.name}: turn ${turn} of ${given.repeats}, ${given.unit}: ${figures}`);
+    }
+  } finally {
+    for (const { contestant } of contestants) await close(contestant);
+  }
+  return summarise(given, contestants);
+}
+
+function stopgradSide(job) {
+  return new Contestant("stopgrad", [process.execPath, join(bench, "stopgrad", "serve.mjs")], job);
+}
+
+function pytorchSide(python) {
+  return (job) => new Contestant(`PyTorch (${job.form})`, [python, "-B", join(bench, "pytorch", "serve.py")], job);
+}
+
+function start(side, job) {
+  const contestant = side.command(job);
+  running.add(contestant);
+  return contestant;
+}
+
+async function close(contestant) {
+  await contestant.close();
+  running.delete(contestant);
+}
+
+/** What both sides measure: each stage's output on one batch, as files. */
+async function prepareFeatures(job, say) {
+  say("nhsic: writing the features of nine stages");
+  const contestant = start({ command: stopgradSide }, { ...job, kind: "features" });
+  try {
+    const { features, labels } = await contestant.ready();
+    return { features, labels };
+  } finally {
+    await close(contestant);
+  }
+}
+
+function summarise(given, contestants) {
+  const [stopgrad, ...others] = contestants;
+  const fasterIsMore = given.unit !== "s";
+  return {
+    name: given.name,
+    title: given.title,
+    unit: given.unit,
+    target: given.target ?? null,
+    stopgrad: { ...figures(stopgrad), environment: stopgrad.ready.environment },
+    pytorch: others.map((other) => ({
+      form: other.side.name,
+      title: other.side.title,
+      ...figures(other),
+      environment: other.ready.environment,
+      // How many times as fast stopgrad is, turn by turn.
+      ratio: spread(
+        stopgrad.samples.map((mine, turn) => (fasterIsMore ? mine / other.samples[turn] : other.samples[turn] / mine)),
+      ),
+      largestDifference: largestDifference(stopgrad.last.values, other.last.values),
+      largestDifferenceFromFloat64: largestDifference(stopgrad.last.values, other.last.reference),
+    })),
+  };
+}
+
+function figures({ side, samples, ready }) {
+  return { ...spread(samples), samples, count: side.count, peakBytes: ready.peakBytes };
+}
+
+/** @param {number[]} values */
+function spread(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
+  return { median, min: sorted[0], max: sorted.at(-1) };
+}
+
+/** Largest |a − b| / |b| of values that should be the same; null where none are compared. */
+function largestDifference(mine, theirs) {
+  if (!mine || !theirs) return null;
+  if (mine.length !== theirs.length) throw new Error(`expected ${mine.length} values of both, got ${theirs.length}`);
+  return Math.max(...mine.map((value, at) => Math.abs(value - theirs[at]) / Math.abs(theirs[at])));
+}

@@ -1,0 +1,117 @@
+"""Training steps: LeNet5 end to end, ResNet18 layer-wise, each in the forms of cases.mjs. As in stopgrad's step, every
+module's loss and the number of right answers are read each time."""
+
+import itertools
+import math
+
+import batches
+import networks
+import torch
+import torch.nn.functional as F
+from memory import Watch
+
+
+def end_to_end(network, optimizer):
+    def step(images, labels):
+        optimizer.zero_grad(set_to_none=True)
+        logits = network(images)
+        loss = F.cross_entropy(logits, labels)
+        loss.backward()
+        optimizer.step()
+        return [loss.item()], right(logits, labels)
+
+    return step
+
+
+def layer_wise_plain(modules, heads, classifier, optimizer):
+    """Every module forward with a detach between, the losses kept, then each one's backward."""
+
+    def step(images, labels):
+        optimizer.zero_grad(set_to_none=True)
+        losses, features = [], images
+        for module, head in zip(modules, heads):
+            output = module(features)
+            losses.append(F.cross_entropy(head(output), labels))
+            features = output.detach()
+        logits = classifier(features)
+        losses.append(F.cross_entropy(logits, labels))
+        for loss in losses:
+            loss.backward()
+        optimizer.step()
+        return [loss.item() for loss in losses], right(logits, labels)
+
+    return step
+
+
+def layer_wise_at_once(modules, heads, classifier, optimizer):
+    """A module's backward right after its forward."""
+
+    def step(images, labels):
+        optimizer.zero_grad(set_to_none=True)
+        losses, features = [], images
+        for module, head in zip(modules, heads):
+            output = module(features)
+            loss = F.cross_entropy(head(output), labels)
+            loss.backward()
+            losses.append(loss.item())
+            features = output.detach()
+        logits = classifier(features)
+        loss = F.cross_entropy(logits, labels)
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step()
+        return losses, right(logits, labels)
+
+    return step
+
+
+def right(logits, labels):
+    return (logits.argmax(1) == labels).sum().item()
+
+
+def adam(*parts):
+    return torch.optim.Adam(itertools.chain(*(part.parameters() for part in parts)), lr=5e-4)
+
+
+def create_step(job):
+    data, settings, form = job["data"], job["settings"], job["form"]
+    channels, classes = data["shape"][0], data["classes"]
+    if settings["model"] == "lenet5":
+        network = networks.lenet5(channels, classes)
+        return end_to_end(network, adam(network))
+    width = settings["model"]["width"]
+    modules = networks.resnet18_modules(channels, width, settings["model"]["dropout"])
+    heads = networks.linear_heads(width, classes)
+    classifier = networks.classifier(8 * width, classes)
+    layer_wise = {"plain": layer_wise_plain, "at-once": layer_wise_at_once}[form]
+    return layer_wise(modules, heads, classifier, adam(modules, heads, classifier))
+
+
+class Training:
+    def __init__(self, job):
+        self.job = job
+        self.images, self.labels = batches.load(job["data"])
+
+    def warm_up(self):
+        """Two steps; the peak is the second's, when the optimizer's state and the gradients are there."""
+        job = self.job
+        endless = batches.from_loader if job["form"] == "loader" else batches.in_memory
+        with Watch() as watch:
+            self.step = create_step(job)
+            self.batches = endless(self.images, self.labels, job["data"], job["batch"])
+            self.run(1)
+            watch.mark()
+            self.run(1)
+        return {"peakBytes": watch.peak_bytes}
+
+    def run(self, steps):
+        count = 0
+        for images, labels in itertools.islice(self.batches, steps):
+            losses, _ = self.step(images, labels)
+            if not all(map(math.isfinite, losses)):
+                raise ArithmeticError("a loss is not finite")
+            count += len(labels)
+        return {"units": count}
+
+    def untimed(self):
+        return {}

@@ -1,0 +1,172 @@
+#!/usr/bin/env node
+// `npm run bench`: stopgrad beside Python PyTorch, same machine, libtorch, threads, batch and data, in one run.
+//
+// Progress goes to standard error, a Markdown table (or `--json`) to standard output. What is measured stands in
+// cases.mjs, how it is counted in docs/benchmarks.md. Ends with 0, 1 after a failure, 2 on wrong usage, 130 when
+// interrupted.
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { BATCH } from "./cases.mjs";
+import { writeData } from "./lib/data.mjs";
+import { measureCase, running } from "./lib/measure.mjs";
+import { parseOptions, USAGE, UsageError } from "./lib/options.mjs";
+import { findPython, HOW_TO_GET_PYTORCH } from "./lib/python.mjs";
+import { number, renderMarkdown } from "./lib/table.mjs";
+
+const SEED = 1;
+const results = fileURLToPath(new URL("results", import.meta.url));
+const page = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
+/** Between these stands the last recorded table on that page. */
+const RECORDED = /(<!-- recorded -->\n)[\s\S]*(<!-- end -->)/;
+const say = (line) => process.stderr.write(`bench: ${line}\n`);
+
+let temporary;
+process.on("exit", () => {
+  for (const contestant of running) contestant.kill();
+  if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true });
+});
+for (const [signal, status] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
+  process.on(signal, () => process.exit(status));
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  say(error.message);
+  if (error instanceof UsageError) process.stderr.write(`${USAGE}\n`);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+
+async function main(argv) {
+  const options = parseOptions(argv);
+  if (options.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return;
+  }
+  const started = performance.now();
+  const loadAtStart = loadavg()[0];
+  const python = findPython();
+  if (python === null) say(`no Python imports torch, so that stopgrad runs alone: ${HOW_TO_GET_PYTORCH}`);
+  temporary = mkdtempSync(join(tmpdir(), "stopgrad-bench-"));
+  const data = await writeData(temporary, options.dataDir);
+  say(`data: ${data.name}, ${data.count} images; ${options.threads === 1 ? "1 thread" : `${options.threads} threads`}`);
+
+  const job = { threads: options.threads, batch: BATCH, seed: SEED, directory: temporary, data };
+  const measured = [];
+  const leftOut = [];
+  for (const one of options.cases) {
+    const fitting = one.forms.filter(({ needsBytes = 0 }) => availableBytes() >= needsBytes);
+    for (const form of one.forms.filter((form) => python !== null && !fitting.includes(form))) {
+      leftOut.push(`${one.name}, PyTorch ${form.name}: left out, it needs ${form.needsBytes / 1e9} GB of free memory.`);
+    }
+    measured.push(await measureCase({ ...one, forms: fitting }, { job, python, say }));
+  }
+
+  const result = document(options, { argv, data, loadAtStart, measured, leftOut, started });
+  const markdown = renderMarkdown(result);
+  process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : markdown);
+  if (options.record) record(result, markdown);
+}
+
+/** Everything that was measured and on what. */
+function document(options, { argv, data, loadAtStart, measured, leftOut, started }) {
+  const mine = measured[0].stopgrad.environment;
+  const theirs = measured.flatMap(({ pytorch }) => pytorch)[0]?.environment ?? null;
+  const result = {
+    date: new Date().toISOString(),
+    command: ["npm run bench", ...(argv.length > 0 ? ["--", ...argv] : [])].join(" "),
+    commit: mine.commit,
+    quick: options.quick,
+    seconds: (performance.now() - started) / 1000,
+    machine: { cpu: mine.cpu, cores: cpus().length, memoryBytes: totalmem(), platform: mine.platform, loadAtStart },
+    threads: options.threads,
+    batch: BATCH,
+    data: data.name,
+    versions: {
+      stopgrad: mine.stopgrad,
+      node: mine.node,
+      libtorch: mine.libtorch,
+      libtorchFile: mine.libtorchFile,
+      blas: mine.blas,
+      pytorch: theirs,
+    },
+    cases: measured.map(withoutEnvironment),
+  };
+  return { ...result, notes: [...notesOf(result), ...leftOut] };
+}
+
+function withoutEnvironment({ stopgrad, pytorch, ...rest }) {
+  const without = ({ environment, ...figures }) => figures;
+  return { ...rest, stopgrad: without(stopgrad), pytorch: pytorch.map(without) };
+}
+
+/** Sentences below the table: what the figures are, and what to be careful about. */
+function notesOf({ machine, threads, batch, data, versions, commit, command, cases, date, seconds }) {
+  const { pytorch } = versions;
+  const notes = [
+    `${date.slice(0, 10)}, \`${command}\` (${number(seconds / 60)} min), commit ${commit?.slice(0, 12) ?? "unknown"}` +
+      `${commit?.endsWith("-dirty") ? " with changes" : ""}.`,
+    `${machine.cpu}, ${machine.cores} cores, ${threads} thread${threads === 1 ? "" : "s"}, batch ${batch}, ${data}; ` +
+      `stopgrad ${versions.stopgrad}, Node ${versions.node}, libtorch ${versions.libtorch}, ${versions.blas}.`,
+    "Median of turns taken alternately (lowest–highest); the ratio is the median of the turns' own ratios.",
+    "Peak: tensors of parameters, gradients, optimizer, activations and batch (of nHSIC: beside the features); " +
+      "the data set is not counted.",
+  ];
+  if (pytorch === null) {
+    notes.push(`PyTorch was not measured: no Python imports torch (\`${HOW_TO_GET_PYTORCH}\`).`);
+  } else {
+    const same = pytorch.libtorchFile === versions.libtorchFile;
+    notes.push(
+      `PyTorch ${pytorch.torch}, Python ${pytorch.python}: ` +
+        (same ? "the same libtorch file." : `another libtorch (${pytorch.libtorchFile}), so that kernels may differ.`),
+    );
+  }
+  for (const one of cases.filter(({ target }) => target !== null)) {
+    for (const { form, ratio, largestDifference, largestDifferenceFromFloat64 } of one.pytorch) {
+      const verdict = ratio.median >= one.target ? "met" : "missed";
+      notes.push(
+        `${one.name}, ${form}: the target is ${one.target} times as fast: ${verdict} with ${number(ratio.median)}.`,
+      );
+      notes.push(
+        `${one.name}: stopgrad's values differ from the direct formula's by at most ${largestDifference.toExponential(1)} ` +
+          "(relative) as it is written, in float32, and by at most " +
+          `${largestDifferenceFromFloat64.toExponential(1)} when all after its distances is float64.`,
+      );
+    }
+  }
+  if (machine.loadAtStart > 0.5) {
+    notes.push(`The machine was not idle (load ${machine.loadAtStart.toFixed(1)} at the start): expect noise.`);
+  }
+  return notes;
+}
+
+/** Memory that can be had without swapping; unlimited where the system does not say. */
+function availableBytes() {
+  try {
+    return Number(/MemAvailable:\s+(\d+) kB/.exec(readFileSync("/proc/meminfo", "utf8"))[1]) * 1024;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+function record(result, markdown) {
+  const cpu = result.machine.cpu
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
+  const threads = result.threads === 1 ? "" : `-${result.threads}-threads`;
+  const base = join(results, `${result.date.slice(0, 10)}-${cpu}${threads}`);
+  mkdirSync(results, { recursive: true });
+  writeFileSync(`${base}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  writeFileSync(`${base}.md`, `# Bench\n\n${markdown}`);
+  say(`recorded ${base}.json and .md`);
+  if (result.threads !== 1) return;
+  writeFileSync(
+    page,
+    readFileSync(page, "utf8").replace(RECORDED, (_, start, end) => `${start}\n${markdown}\n${end}`),
+  );
+  say(`put the table into ${page}`);
+}

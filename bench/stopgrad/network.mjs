@@ -1,0 +1,25 @@
+// What a run builds from its settings: data as tensors, and the network with its rule.
+
+import { readFileSync } from "node:fs";
+import { Generator } from "@stopgrad/torch";
+import { normalisationOf, tensorSet } from "../../packages/stopgrad/dist/data/loader.js";
+import { documentFromTree } from "../../packages/stopgrad/dist/experiment/document.js";
+import { settingsSchema } from "../../packages/stopgrad/dist/experiment/registries.js";
+import { createRule } from "../../packages/stopgrad/dist/experiment/trainer.js";
+
+/** The training set of a job (lib/data.mjs) as the trainer holds it. */
+export function loadSet({ data }) {
+  const set = { images: readFileSync(data.images), labels: readFileSync(data.labels), count: data.count };
+  return { set: tensorSet(set, null, data, 0), normalisation: normalisationOf(data) };
+}
+
+/** Settings with every default, as from an experiment file. */
+export function settingsOf({ settings, batch, seed }) {
+  const optimizer = { name: "adam", learningRate: 5e-4 };
+  const tree = { data: { name: "cifar10", batch }, optimizer, epochs: 1, seeds: [seed], ...settings };
+  return settingsSchema.expand(documentFromTree(tree, "bench")).runs[0];
+}
+
+export function ruleOf(settings, { data, seed }) {
+  return createRule(settings, data.shape, data.classes, new Generator(seed));
+}

@@ -1,0 +1,29 @@
+// stopgrad's side: warms up, then does as many units of work as each line of standard input says (lib/contestant.mjs).
+
+import { readFileSync, realpathSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { setThreads } from "@stopgrad/torch";
+import { describeEnvironment } from "../../packages/stopgrad/dist/experiment/environment.js";
+import { Features } from "./features.mjs";
+import { Nhsic } from "./nhsic.mjs";
+import { Training } from "./training.mjs";
+
+const kinds = { training: Training, nhsic: Nhsic, features: Features };
+const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+
+const job = JSON.parse(process.argv[2]);
+setThreads(job.threads);
+const work = new kinds[job.kind](job);
+answer({ ...work.warmUp(), environment: { ...describeEnvironment(job.threads, "cpu"), libtorchFile: libtorchFile() } });
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const started = performance.now();
+  const done = work.run(Number(line));
+  answer({ seconds: (performance.now() - started) / 1000, ...done });
+}
+
+/** The library this process has loaded. */
+function libtorchFile() {
+  const found = /(\/\S*\/libtorch_cpu\.so\S*)/.exec(readFileSync("/proc/self/maps", "utf8"));
+  return found ? realpathSync(found[1]) : null;
+}

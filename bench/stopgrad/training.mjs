@@ -1,0 +1,45 @@
+// Optimizer steps as a run takes them: shuffled batches from the data set's bytes, normalised; the rule's step.
+
+import { Generator, memory, resetPeakBytes, scope } from "@stopgrad/torch";
+import { EpochOrder } from "../../packages/stopgrad/dist/data/loader.js";
+import { loadSet, ruleOf, settingsOf } from "./network.mjs";
+
+export class Training {
+  constructor(job) {
+    const before = memory().liveBytes;
+    Object.assign(this, loadSet(job));
+    this.dataBytes = memory().liveBytes - before;
+    this.settings = settingsOf(job);
+    this.generator = new Generator(job.seed);
+    this.rule = ruleOf(this.settings, job);
+    this.at = 0;
+  }
+
+  /** Two steps; the peak is the second's, when the optimizer's state and the gradients are there. */
+  warmUp() {
+    this.run(1);
+    resetPeakBytes();
+    this.run(1);
+    return { peakBytes: memory().peakBytes - this.dataBytes };
+  }
+
+  run(steps) {
+    let images = 0;
+    for (let step = 0; step < steps; step++) images += this.#step();
+    return { units: images };
+  }
+
+  #step() {
+    if (!this.order || this.at === this.order.batches) {
+      this.order?.dispose();
+      this.order = new EpochOrder(this.set, this.settings.data.batch, this.generator);
+      this.at = 0;
+    }
+    return scope(() => {
+      const batch = this.order.get(this.at++, this.normalisation, this.settings.data.augment, this.generator);
+      const { losses } = this.rule.step(batch);
+      if (!losses.every(({ loss }) => Number.isFinite(loss))) throw new Error("a loss is not finite");
+      return batch.labels.size(0);
+    });
+  }
+}
