@@ -19,7 +19,7 @@ import {
 } from "@stopgrad/torch";
 import { MeasureError } from "./measure.js";
 
-/** `[N, …]` as rows `[N, D]` of float32 or float64. @throws MeasureError for fewer than `smallest` rows, NaN, infinity */
+/** `[N, …]` as rows `[N, D]` of float32 or float64. @throws MeasureError for fewer than `smallest` rows */
 export function asRows(values: Tensor, smallest: number): Tensor {
   const [count = 0] = values.shape;
   if (values.dim === 0 || count < smallest || values.numel === 0) {
@@ -28,11 +28,7 @@ export function asRows(values: Tensor, smallest: number): Tensor {
     );
   }
   const wide = values.dtype === "float64" || values.dtype === "float32" ? values : values.to("float64");
-  const rows = wide.reshape([count, -1]);
-  if (all(isfinite(rows)).item() === 0) {
-    throw new MeasureError(`expected finite numbers, got NaN or infinity among [${values.shape.join(", ")}]`);
-  }
-  return rows;
+  return wide.reshape([count, -1]);
 }
 
 /**
@@ -40,15 +36,20 @@ export function asRows(values: Tensor, smallest: number): Tensor {
  *
  * From inner products of rows less their mean, which keeps the subtraction ‖u‖² + ‖v‖² − 2u·v stable; what rounding
  * leaves below 0 is set to 0. No array is larger than `[N, D]` or `[N, N]`.
- * @throws MeasureError when the numbers are too large to be squared
+ * @throws MeasureError for NaN, infinity, or numbers too large to be squared
  */
 export function squaredDistances(rows: Tensor): Tensor {
   return scope(() => {
     const centred = sub(rows, mean(rows, [0], { keepDim: true })); // [N, D]
     const products = matmul(centred, centred.t()).to("float64"); // [N, N]
     const norms = diagonal(products); // [N]
+    // A number that is not finite leaves no norm finite, so that only N numbers need a look.
     if (all(isfinite(norms)).item() === 0) {
-      throw new MeasureError(`the numbers are too large for ${rows.dtype}: the square of a sample's norm is infinite`);
+      throw new MeasureError(
+        all(isfinite(rows)).item() === 0
+          ? `expected finite numbers, got NaN or infinity among [${rows.shape.join(", ")}]`
+          : `the numbers are too large for ${rows.dtype}: the square of a sample's norm is infinite`,
+      );
     }
     const distances = products.mul(-2).add_(norms.unsqueeze(0)).add_(norms.unsqueeze(1));
     return clamp(distances, 0);

@@ -66,7 +66,12 @@ export function renderText(table: Table, options: { bold?: boolean } = {}): stri
 export function renderMarkdown(table: Table): string {
   const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
   const rows = table.rows.map((row) =>
-    line(row.map((cell) => (cell.best ? `**${escapeMarkdown(cell.text)}**` : escapeMarkdown(cell.text)))),
+    line(
+      row.map((cell, index) => {
+        if (table.columns[index]!.code && cell.text !== "") return markdownCode(cell.text);
+        return cell.best ? `**${escapeMarkdown(cell.text)}**` : escapeMarkdown(cell.text);
+      }),
+    ),
   );
   const lines = [
     `### ${escapeMarkdown(table.title)}`,
@@ -124,6 +129,14 @@ function csvField(value: CellValue): string {
   if (value === null || (typeof value === "number" && !Number.isFinite(value))) return "";
   const text = String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** A code span that shows every character as it is; only the pipe would end the cell. */
+function markdownCode(text: string): string {
+  const longest = Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+  const fence = "`".repeat(longest + 1);
+  const space = longest > 0 ? " " : "";
+  return `${fence}${space}${oneLine(text).replaceAll("|", "\\|")}${space}${fence}`;
 }
 
 /** Backslashes before what Markdown would take as its own; a cell is one line. */

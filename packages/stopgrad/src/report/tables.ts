@@ -19,7 +19,6 @@ import {
   count,
   formatDifference,
   formatFixed,
-  formatNumber,
   formatPercent,
   formatSpread,
   nothing,
@@ -311,7 +310,7 @@ export function runsTable(comparison: Comparison): Table {
         textCell(record.id),
         numberCell(summary.testAccuracy, formatPercent),
         numberCell(summary.trainAccuracy, formatPercent),
-        numberCell(summary.epochs, formatNumber),
+        numberCell(summary.epochs, (epochs) => String(epochs)),
         textCell(record.command),
       ];
     }),
