@@ -39,7 +39,6 @@ let tree: string;
 interface Outcome {
   status: number | null;
   text: string;
-  milliseconds: number;
 }
 
 function start(environment: NodeJS.ProcessEnv = {}): {
@@ -47,7 +46,6 @@ function start(environment: NodeJS.ProcessEnv = {}): {
   done: Promise<Outcome>;
   text: () => string;
 } {
-  const began = performance.now();
   const child = spawn(process.execPath, [join(tree, "scripts", "setup.mjs")], {
     env: { ...process.env, ...environment },
     stdio: ["ignore", "ignore", "pipe"],
@@ -57,7 +55,7 @@ function start(environment: NodeJS.ProcessEnv = {}): {
     text += part;
   });
   const done = new Promise<Outcome>((resolve) => {
-    child.on("close", (status) => resolve({ status, text, milliseconds: performance.now() - began }));
+    child.on("close", (status) => resolve({ status, text }));
   });
   return { child, done, text: () => text };
 }
@@ -162,7 +160,7 @@ function unbuild(): void {
 }
 
 describe("set-up", () => {
-  it("builds, and has nothing to do the second time, in well under a second", async () => {
+  it("builds, and has nothing to do the second time", async () => {
     unbuild();
     const first = await setUp();
     expect(first).toMatchObject({ status: 0 });
@@ -174,7 +172,6 @@ describe("set-up", () => {
     const second = await setUp();
     expect(second.status).toBe(0);
     expect(second.text).toMatch(/^set-up: nothing to do, libtorch .*\n$/);
-    expect(second.milliseconds).toBeLessThan(1000);
     expect(statSync(built("stopgrad_torch.node")).ino).toBe(inode);
   });
 
