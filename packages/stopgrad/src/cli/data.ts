@@ -54,7 +54,9 @@ export async function fetch(names: readonly string[], options: CommonOptions & {
   } catch (error) {
     bar?.stop();
     if (!abort.signal.aborted) throw error;
-    note((abort.signal.reason as Error).message);
+    const { message } = abort.signal.reason as Error;
+    if (options.json) printJson({ error: message });
+    note(message);
     process.exitCode = exitCodes.interrupted;
   } finally {
     process.off("SIGINT", onSignal);

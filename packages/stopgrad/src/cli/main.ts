@@ -112,8 +112,7 @@ function wantsJson(args: readonly string[]): boolean {
 }
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(exitCodes.success); // `stopgrad runs | head`
-  throw error;
+  if (error.code !== "EPIPE") throw error; // `stopgrad runs | head` has read what it wanted
 });
 process.stderr.on("error", () => {}); // nobody reads the remarks any more; the work goes on
 

@@ -191,13 +191,15 @@ class Training {
         started = performance.now();
       };
       while (state.stepInEpoch < order.batches) {
-        this.#step(order, augment);
-        const now = performance.now();
+        // Measured before the step that follows, so that a run that goes on from here measures it again.
         if (dense.has(state.stepInEpoch)) {
           pause();
-          await this.#record(this.#observe(({ firstEpoch }) => firstEpoch));
+          const points = this.#observe(({ firstEpoch }) => firstEpoch);
+          if (!(await this.#tryRecord(points))) return false;
           goOn();
         }
+        this.#step(order, augment);
+        const now = performance.now();
         if (now - progressAt > PROGRESS_EVERY) {
           progressAt = now;
           const seconds = state.seconds + (now - started) / 1000 - startSeconds;
@@ -325,6 +327,17 @@ class Training {
 
   async #record(points: MetricPoint[]): Promise<void> {
     await this.hooks.emit({ type: "metrics", points });
+  }
+
+  /** False when nobody is left to store it. */
+  async #tryRecord(points: MetricPoint[]): Promise<boolean> {
+    try {
+      await this.#record(points);
+      return true;
+    } catch (error) {
+      if (this.hooks.shouldStop()) return false;
+      throw error;
+    }
   }
 
   #save(): void {

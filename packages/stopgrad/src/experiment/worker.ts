@@ -13,12 +13,16 @@ process.on("SIGTERM", () => {
   stopping = true;
 });
 process.on("disconnect", () => {
-  stopping = true;
-  for (const { reject } of waiting.values()) reject(parentGone());
+  const reason = parentGone();
+  for (const { reject } of waiting.values()) reject(reason);
   waiting.clear();
 });
 
-const parentGone = () => new Error("the process that stores the results is gone");
+/** Without a parent there is nobody to train for. */
+function parentGone(): Error {
+  stopping = true;
+  return new Error("the process that stores the results is gone");
+}
 
 /** Resolves once the parent has stored it. Rejects when it never will; progress is not worth that. */
 function emit(event: TrainingEvent): Promise<void> {

@@ -61,6 +61,7 @@ export function stopgrad(args: readonly string[], options: SpawnOptions = {}): P
 }
 
 /** Standard output as the one JSON document it must be. */
+// biome-ignore lint/suspicious/noExplicitAny: a test says what it expects of the document, not the types
 export function json({ stdout, stderr }: Finished): any {
   try {
     return JSON.parse(stdout);
@@ -122,6 +123,20 @@ export function stored(runs: string, id: string): { record: RunRecord; metrics: 
     return { record: store.getRun(id), metrics: store.metrics(id) };
   } finally {
     store.close();
+  }
+}
+
+/** Ids of the runs there are; none where there is no store yet. */
+export function runIds(runs: string): string[] {
+  try {
+    const store = openStore(runs, { readonly: true });
+    try {
+      return store.listRuns().map(({ id }) => id);
+    } finally {
+      store.close();
+    }
+  } catch {
+    return [];
   }
 }
 

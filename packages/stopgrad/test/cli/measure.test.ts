@@ -1,0 +1,235 @@
+// `stopgrad measure` on arrays from elsewhere: what NumPy writes goes in, what NumPy computes comes out.
+import { truncateSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { folder, json, put, stopgrad } from "./command.js";
+
+type Numbers = Float64Array | Float32Array | Int32Array | BigInt64Array | Uint8Array;
+
+const types = new Map<unknown, string>([
+  [Float64Array, "<f8"],
+  [Float32Array, "<f4"],
+  [Int32Array, "<i4"],
+  [BigInt64Array, "<i8"],
+  [Uint8Array, "|u1"],
+]);
+
+/** A file as numpy.save writes it. */
+function npy(shape: number[], data: Numbers): Buffer {
+  const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`;
+  const dictionary = `{'descr': '${types.get(data.constructor)}', 'fortran_order': False, 'shape': ${tuple}, }`;
+  const length = Math.ceil((10 + dictionary.length + 1) / 64) * 64 - 10;
+  const header = Buffer.alloc(10);
+  header.write("\x93NUMPY\x01\x00", "latin1");
+  header.writeUInt16LE(length, 8);
+  const text = `${dictionary.padEnd(length - 1)}\n`;
+  return Buffer.concat([header, Buffer.from(text), Buffer.from(data.buffer, data.byteOffset, data.byteLength)]);
+}
+
+const COUNT = 40;
+const x = Float64Array.from({ length: COUNT * 32 }, (_, i) => Math.sin(1.7 * i) + 0.5 * Math.cos(0.31 * i));
+const z = Float64Array.from({ length: COUNT * 6 }, (_, i) => Math.cos(0.9 * i * i + 1));
+const y = Array.from({ length: COUNT }, (_, i) => (i * i + 3 * i) % 5);
+const hot = Float64Array.from({ length: COUNT * 5 }, (_, i) => Number(y[Math.floor(i / 5)] === i % 5));
+
+// From NumPy in float64, by the formula as it is written: all differences, `numpy.linalg.inv`, mean over the batches of
+// 16 (one-sided centring and all), `ddof=1`.
+//
+//   def gram(v): v = v.reshape(len(v), -1); d = ((v[:, None] - v[None]) ** 2).sum(-1)
+//                return exp(-d / (2 * 25 * v.shape[1]))        # plain: sqrt(d)
+//   def R(G):    m = len(G); K = P @ G @ P                     # P = eye(m) - 1 / m
+//                return K @ inv(K + 1e-5 * m * eye(m))
+//   nhsic = trace(R(a) @ R(b)); hsic = trace(P @ a @ P @ b) / (m - 1) ** 2
+const NUMPY = {
+  nhsic: { xz: 5.708817803745495, xzError: 0.1832528454470239, yz: 1.2312946931442683, yzError: 0.0015548811277780183 },
+  plain: { xz: 13.367542408012975, yz: 1.9285554735842991 },
+  float32: { xz: 5.708817807336431 },
+  batch20: { xz: 4.873755373453078 },
+  hsic: { xz: 3.404801970259712e-5, yz: 7.384919312571788e-4 },
+};
+
+let home: string;
+beforeEach(() => {
+  home = folder();
+  put(home, "x.npy", npy([COUNT, 2, 4, 4], x));
+  put(home, "z.npy", npy([COUNT, 6], z));
+  put(home, "y.npy", npy([COUNT], BigInt64Array.from(y, BigInt)));
+});
+
+/** `stopgrad measure` in the folder of the arrays. */
+const measure = (...args: string[]) => stopgrad(["measure", ...args], { cwd: home });
+
+/** The values, as `x,z z.npy`. */
+async function valuesOf(...args: string[]): Promise<Record<string, number>> {
+  const finished = await measure(...args, "--json");
+  expect(finished.code, finished.stderr).toBe(0);
+  const { results } = json(finished) as { results: { pair: string; file: string; value: number }[] };
+  return Object.fromEntries(results.map(({ pair, file, value }) => [`${pair} ${file}`, value]));
+}
+
+describe("measure nhsic", () => {
+  it("agrees with NumPy, and prints the contract's document", async () => {
+    const finished = await measure("nhsic", "--x", "x.npy", "--y", "y.npy", "--z", "z.npy", "--batch", "16", "--json");
+    expect(finished).toMatchObject({ code: 0 });
+    expect(finished.stderr).toBe("8 of 40 samples make no whole batch of 16 and were left out\n");
+    const { results, ...rest } = json(finished);
+    expect(rest).toEqual({
+      measure: "nhsic",
+      batch: 16,
+      batches: 2,
+      options: { sigma: 5, epsilon: 1e-5, distance: "squared" },
+    });
+    const close = (expected: number) => expect.closeTo(expected, 9);
+    const { xz, xzError, yz, yzError } = NUMPY.nhsic;
+    expect(results).toEqual([
+      { pair: "x,z", file: "z.npy", value: close(xz), standardError: close(xzError) },
+      { pair: "y,z", file: "z.npy", value: close(yz), standardError: close(yzError) },
+    ]);
+    const text = await measure("nhsic", "--x", "x.npy", "--z", "z.npy", "--batch", "16");
+    expect(text.stdout).toBe("nhsic, mean over 2 batches of 16\n  x,z  z.npy  5.7088178 ± 0.18 (standard error)\n");
+  });
+
+  it("takes several representations, one of the two others, float32, and other batches", async () => {
+    put(home, "x32.npy", npy([COUNT, 2, 4, 4], Float32Array.from(x)));
+    put(home, "z32.npy", npy([COUNT, 6, 1], Float32Array.from(z)));
+    const single = await valuesOf("nhsic", "--x", "x32.npy", "--z", "z32.npy", "z.npy", "--batch", "16");
+    expect(Object.keys(single)).toEqual(["x,z z32.npy", "x,z z.npy"]);
+    expect(single["x,z z32.npy"]).toBeCloseTo(NUMPY.float32.xz, 9);
+    const labels = await valuesOf("nhsic", "--y", "y.npy", "--z", "z.npy", "--batch", "16");
+    expect(Object.keys(labels)).toEqual(["y,z z.npy"]);
+    const larger = await valuesOf("nhsic", "--x", "x.npy", "--z", "z.npy", "--batch", "20");
+    expect(larger["x,z z.npy"]).toBeCloseTo(NUMPY.batch20.xz, 9);
+  });
+
+  it("takes labels as whole numbers of any type or range, as a column, and as one-hot rows", async () => {
+    const files = {
+      "i4.npy": npy([COUNT], Int32Array.from(y)),
+      "f4.npy": npy([COUNT], Float32Array.from(y)),
+      "u1.npy": npy([COUNT, 1], Uint8Array.from(y)),
+      "far.npy": npy(
+        [COUNT],
+        BigInt64Array.from(y, (label) => BigInt(label) * 10n ** 12n),
+      ),
+      "hot.npy": npy([COUNT, 5], hot),
+    };
+    for (const [name, content] of Object.entries(files)) {
+      put(home, name, content);
+      const values = await valuesOf("nhsic", "--y", name, "--z", "z.npy", "--batch", "16");
+      expect(values["y,z z.npy"], name).toBeCloseTo(NUMPY.nhsic.yz, 9);
+    }
+  });
+
+  it("takes options with --set", async () => {
+    const given = ["--x", "x.npy", "--y", "y.npy", "--z", "z.npy", "--batch", "16"];
+    const plain = await valuesOf("nhsic", ...given, "--set", "distance=plain", "sigma=5");
+    expect(plain["x,z z.npy"]).toBeCloseTo(NUMPY.plain.xz, 9);
+    expect(plain["y,z z.npy"]).toBeCloseTo(NUMPY.plain.yz, 9);
+  });
+});
+
+describe("measure hsic", () => {
+  it("agrees with NumPy", async () => {
+    const values = await valuesOf("hsic", "--x", "x.npy", "--y", "y.npy", "--z", "z.npy", "--batch", "16");
+    expect(values["x,z z.npy"]).toBeCloseTo(NUMPY.hsic.xz, 14);
+    expect(values["y,z z.npy"]).toBeCloseTo(NUMPY.hsic.yz, 13);
+  });
+});
+
+describe("measure --list", () => {
+  it("names every measure with its options", async () => {
+    const { measures } = json(await measure("--list", "--json"));
+    expect(measures.map(({ name }: { name: string }) => name)).toEqual(["nhsic", "hsic"]);
+    expect((await measure("--list")).stdout).toContain("--set distance=squared (default)");
+  });
+});
+
+describe("mistakes", () => {
+  const given = ["--x", "x.npy", "--z", "z.npy", "--batch", "16"];
+
+  it.each<[string[], string]>([
+    [[], "measure: expected the name of a measure (known: nhsic, hsic)"],
+    [["nhsi", ...given], "unknown measure: nhsi (known: nhsic, hsic); did you mean nhsic?"],
+    [["nhsic", "--x", "x.npy"], "measure: expected representations, as in --z Z1.npy Z2.npy"],
+    [["nhsic", "--z", "z.npy"], "measure: expected an input (--x X.npy), labels (--y Y.npy) or both"],
+    [
+      ["nhsic", ...given, "--set", "sigm=1"],
+      "measure nhsic: unknown option sigm (known: sigma, epsilon, distance); did you mean sigma?",
+    ],
+    [["nhsic", ...given, "--set", "sigma"], "measure nhsic: expected option=value, got sigma"],
+    [["nhsic", ...given, "--set", "sigma=-1"], "measure nhsic: sigma: expected a number above 0, got -1"],
+    [["nhsic", ...given, "--set", "sigma=[1"], "measure nhsic: sigma: expected a number above 0, got [1"],
+    [
+      ["nhsic", ...given, "--set", "distance=cubed"],
+      'measure nhsic: distance: expected one of squared, plain, got "cubed"',
+    ],
+  ])("in usage: %j", async (args, message) => {
+    const finished = await measure(...args, "--json");
+    expect(finished.code).toBe(2);
+    expect(json(finished)).toEqual({ error: message });
+    expect(finished.stderr).toBe(`stopgrad: ${message}\n`);
+  });
+
+  it("in arrays", async () => {
+    const spoilt = Float64Array.from(z);
+    spoilt[6 * 7 + 3] = Number.NaN;
+    put(home, "nan.npy", npy([COUNT, 6], spoilt));
+    spoilt[6 * 7 + 3] = Number.NEGATIVE_INFINITY;
+    put(home, "infinite.npy", npy([COUNT, 2, 3], spoilt));
+    put(home, "few.npy", npy([20, 6], z.slice(0, 120)));
+    put(home, "cut.npy", npy([COUNT, 6], z));
+    truncateSync(join(home, "cut.npy"), 500);
+    put(home, "text.npy", "not numbers");
+    put(
+      home,
+      "half.npy",
+      npy(
+        [COUNT],
+        Float64Array.from(y, (label) => label / 2),
+      ),
+    );
+    put(
+      home,
+      "below.npy",
+      npy(
+        [COUNT],
+        Int32Array.from(y, (label) => label - 1),
+      ),
+    );
+
+    const mistakes: [string[], string][] = [
+      [["--x", "x.npy", "--z", "nan.npy"], "nan.npy holds NaN at [7, 3]; expected finite numbers"],
+      [["--x", "infinite.npy", "--z", "z.npy"], "infinite.npy holds -Infinity at [7, 1, 0]; expected finite numbers"],
+      [["--x", "x.npy", "--z", "few.npy"], "few.npy holds 20 samples, x.npy holds 40; they must be the same samples"],
+      [
+        ["--x", "x.npy", "--y", "few.npy", "--z", "z.npy"],
+        "few.npy is [20, 6]; expected labels [N], or one-hot rows [N, K]",
+      ],
+      [
+        ["--x", "x.npy", "--z", "cut.npy"],
+        "cut.npy: the file is truncated: expected 1920 bytes of data for '<f8' (40, 6), found 372",
+      ],
+      [
+        ["--x", "text.npy", "--z", "z.npy"],
+        'text.npy: found "not nu" at the beginning; expected a NumPy array (.npy), which begins with "\\x93NUMPY"',
+      ],
+      [["--x", "none.npy", "--z", "z.npy"], "none.npy: there is no such file; expected a NumPy array (.npy)"],
+      [["--x", ".", "--z", "z.npy"], ".: expected a NumPy array (.npy), found a folder"],
+      [["--y", "half.npy", "--z", "z.npy"], "half.npy holds the label 1.5; expected whole numbers from 0 (classes)"],
+      [["--y", "below.npy", "--z", "z.npy"], "below.npy holds the label -1; expected whole numbers from 0 (classes)"],
+      [
+        ["--x", "x.npy", "--z", "z.npy"],
+        "measure nhsic: expected at least one batch of 128 samples, got 40; choose a smaller batch",
+      ],
+      [
+        ["--x", "x.npy", "--z", "z.npy", "--batch", "1"],
+        "measure nhsic: expected batches of a whole number of samples, at least 2, got 1",
+      ],
+    ];
+    for (const [args, message] of mistakes) {
+      const finished = await measure("nhsic", ...args, "--json");
+      expect(finished.code, message).toBe(1);
+      expect(json(finished)).toEqual({ error: message });
+      expect(finished.stderr).toBe(`stopgrad: ${message}\n`);
+    }
+  });
+});
