@@ -4,7 +4,7 @@ import { datasets } from "../data/index.js";
 import { loadDocument } from "../experiment/load.js";
 import { entryOf, settingsSchema } from "../experiment/registries.js";
 import { optionsOf, type RunSettings } from "../experiment/run-settings.js";
-import { type PlannedRun, plan, type RunOutcome, runAll, shareOut } from "../experiment/runner.js";
+import { type PlannedRun, plan, type RunOutcome, runAll, sideBySide } from "../experiment/runner.js";
 import type { Experiment } from "../experiment/settings.js";
 import { openStore, type Store } from "../store/index.js";
 import { type CommonOptions, dataFolders, exitCodes, note, runsDirectory } from "./context.js";
@@ -58,9 +58,12 @@ export async function execute(
   if (done > 0) {
     note(`${done} of ${planned.length} runs ${done === 1 ? "is" : "are"} already done (--fresh starts again)`);
   }
-  const open = planned.length - done;
   await requireData(planned, options);
-  const { jobs } = shareOut(open, options.jobs);
+  const waiting = planned.filter((run) => !run.done);
+  const jobs = sideBySide(
+    waiting.map(({ settings }) => settings),
+    options.jobs,
+  );
   const progress = showProgress(planned, jobs);
   const abort = new AbortController();
   const onSignal = () => {

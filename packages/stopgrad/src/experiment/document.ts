@@ -2,7 +2,7 @@
 // `yes` is text, `5e-4` is a number), with anchors and merge keys. Reads no file: `load.ts` does.
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from "yaml";
 import { type Problem, SettingsError } from "./problems.js";
-import { isTree, type Path, type Tree } from "./tree.js";
+import { containsItself, isTree, type Path, type Tree } from "./tree.js";
 
 /** An experiment file, parsed but not yet validated. */
 export interface SettingsDocument {
@@ -79,12 +79,6 @@ function explain(code: string, message: string, rest: string): string {
     default:
       return `not YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
   }
-}
-
-function containsItself(value: unknown, above: readonly unknown[] = []): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  if (above.includes(value)) return true;
-  return Object.values(value).some((inner) => containsItself(inner, [...above, value]));
 }
 
 /** Walks the parsed nodes as far as they go. */

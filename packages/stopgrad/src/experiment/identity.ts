@@ -6,14 +6,13 @@ import type { RunSettings } from "./run-settings.js";
 const RESULTS_VERSION = 1;
 
 /**
- * What decides a run's result: every setting, the variant's name and the seed, except
+ * What decides a run's result and whose it is: every setting, the experiment's and the variant's name and the seed, except
  *
- * - `name`: the same run in another file is the same run,
- * - `threads`, `checkpoint`, `data.evaluationBatch`: speed and memory only,
+ * - `checkpoint`, `data.evaluationBatch`: speed and memory only,
  * - the number of the GPU: `cuda:1` is `cuda` (but `cpu` and `cuda` round differently).
  */
 export function decidingSettings(run: RunSettings): Record<string, unknown> {
-  const { name, threads, checkpoint, data, device, ...deciding } = run;
+  const { checkpoint, data, device, ...deciding } = run;
   const { evaluationBatch, ...decidingData } = data;
   return { ...deciding, data: decidingData, device: device.replace(/:\d+$/, ""), resultsVersion: RESULTS_VERSION };
 }

@@ -12,7 +12,18 @@
 import { parseDocument } from "yaml";
 import { mergeLayers, writeOut } from "./layers.js";
 import { didYouMean } from "./suggest.js";
-import { depthReached, isTree, nest, sameValue, show, type Tree, valueAt, withKey, withoutKey } from "./tree.js";
+import {
+  containsItself,
+  depthReached,
+  isTree,
+  nest,
+  sameValue,
+  show,
+  type Tree,
+  valueAt,
+  withKey,
+  withoutKey,
+} from "./tree.js";
 
 export interface Override {
   /** As typed. */
@@ -59,6 +70,7 @@ export function applyOverride(layers: Layers, text: string): Overridden {
     } catch (error) {
       return refuse(`the value is not YAML: ${(error as Error).message}`);
     }
+    if (containsItself(value)) return refuse("an anchor contains itself");
   }
   const path = splitKey(key, layers);
   const override: Override = { text, action: prefix === "~" ? "remove" : "set", path, value };

@@ -9,8 +9,6 @@ export interface TrainingJob {
   directory: string;
   /** Where data sets are looked for, in order. */
   dataDirs: readonly string[];
-  /** Threads for tensor operations. */
-  threads: number;
   /** Go on from the newest checkpoint, if there is one. */
   resume: boolean;
 }

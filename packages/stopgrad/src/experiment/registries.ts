@@ -21,6 +21,7 @@ export const settingsSchema = defineSettings(registries, {
     const dataset: Dataset = entryOf(datasets, data.name);
     return entry.stageCount(optionsOf(entry, model), dataset.shape(optionsOf(dataset, data)));
   },
+  hasClassifier: (model) => entryOf(models, model.name).hasClassifier,
   refusedDevice: (device) => (device === "cpu" ? null : `${device} is not available yet; use cpu`),
   datasetSizes(data) {
     const dataset: Dataset = entryOf(datasets, data.name);

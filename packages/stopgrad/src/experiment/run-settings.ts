@@ -72,8 +72,8 @@ export interface RunSettings {
   readonly observe: { readonly [measure: string]: ObserveSettings };
   readonly precision: "float32";
   readonly device: string;
-  /** Null: the machine's choice. */
-  readonly threads: number | null;
+  /** Of tensor operations. Their number decides how sums are rounded, so it is a setting and not the machine's choice. */
+  readonly threads: number;
   readonly checkpoint: { /** In epochs. */ readonly every: number };
 }
 
@@ -101,7 +101,7 @@ export const plainSettings = z.object({
     .regex(/^(cpu|cuda(:\d+)?)$/)
     .meta({ expected: "cpu, cuda or cuda:1" })
     .default("cpu"),
-  threads: positive.nullable().default(null),
+  threads: positive.default(1),
   checkpoint: z.object({ every: positive.default(1) }).prefault({}),
 });
 

@@ -45,13 +45,12 @@ export interface RunOutcome {
 }
 
 /**
- * Threads for each of `jobs` runs. One run a processor with one thread each measures fastest: the networks' operators
- * are too small to share (LeNet5, batch 128, two processors: 1.9 times the images of one run with two threads).
+ * How many of these runs train side by side: as many as there are processors for their threads, unless `jobs` says. One
+ * thread a run, the default, measures fastest: the networks' operators are too small to be shared between threads.
  */
-export function shareOut(runs: number, jobs: number | undefined): { jobs: number; threads: number } {
-  const processors = availableParallelism();
-  const sideBySide = Math.max(1, Math.min(jobs ?? processors, Math.max(1, runs)));
-  return { jobs: sideBySide, threads: Math.max(1, Math.floor(processors / sideBySide)) };
+export function sideBySide(runs: readonly RunSettings[], jobs: number | undefined): number {
+  const threads = Math.max(1, ...runs.map((run) => run.threads));
+  return Math.max(1, Math.min(jobs ?? Math.floor(availableParallelism() / threads), runs.length));
 }
 
 /** Which run of the store each of the settings is, and whether it is done. */
@@ -71,10 +70,11 @@ export function plan(runs: readonly RunSettings[], store: Store, fresh = false):
  */
 export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions): Promise<RunOutcome[]> {
   const { store, signal } = options;
-  // Shared out among all runs, done or not: the number of threads decides how sums are rounded, so that it must not
-  // depend on how many runs an interruption has left.
-  const share = shareOut(runs.length, options.jobs);
   const waiting = runs.filter((run) => !run.done);
+  const jobs = sideBySide(
+    waiting.map(({ settings }) => settings),
+    options.jobs,
+  );
   const workers = new Set<ChildProcess>();
   const problems = new Map<PlannedRun, string>();
   const fatal: unknown[] = [];
@@ -88,7 +88,7 @@ export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions
   const work = async () => {
     for (let run = waiting.shift(); run && !signal?.aborted && fatal.length === 0; run = waiting.shift()) {
       try {
-        await trainOne(run, share.threads, workers, options);
+        await trainOne(run, workers, options);
       } catch (error) {
         const message = problemOfOneRun(error);
         if (message === null) {
@@ -105,7 +105,7 @@ export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions
   signal?.addEventListener("abort", stopAll);
   process.on("exit", killAll);
   try {
-    await Promise.all(Array.from({ length: share.jobs }, work));
+    await Promise.all(Array.from({ length: jobs }, work));
   } finally {
     signal?.removeEventListener("abort", stopAll);
     process.off("exit", killAll);
@@ -114,7 +114,7 @@ export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions
   return runs.flatMap((run) => {
     try {
       const record = store.getRun(run.id);
-      return [{ run, record, problem: problems.get(run) ?? record.error }];
+      return [{ run, record, problem: record.status === "completed" ? null : (problems.get(run) ?? record.error) }];
     } catch (error) {
       if (error instanceof StoreError && error.code === "unknown-run") return []; // not begun when it was interrupted
       throw error;
@@ -128,17 +128,34 @@ function problemOfOneRun(error: unknown): string | null {
   return describeSystemError(error);
 }
 
-async function trainOne(
-  run: PlannedRun,
-  threads: number,
-  workers: Set<ChildProcess>,
-  options: RunnerOptions,
-): Promise<void> {
+/** Milliseconds between two looks at a run that another process trains. */
+const LOOK_EVERY = 1000;
+
+/**
+ * Takes a run for this process, after any other process that trains it here has ended.
+ * @returns false when there is nothing left to do: the other one completed it, or this command is being ended
+ */
+async function claimInTurn(run: PlannedRun, { store, signal, fresh, onEvent }: RunnerOptions): Promise<boolean> {
+  for (let told = false; ; told = true) {
+    try {
+      store.claim(run.id);
+      return fresh === true || store.getRun(run.id).status !== "completed";
+    } catch (error) {
+      if (!(error instanceof StoreError && error.code === "claimed")) throw error;
+      if (!told) onEvent?.(run, { type: "warning", message: `${error.message}; waiting for it` });
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+      if (signal?.aborted) return false;
+    }
+  }
+}
+
+async function trainOne(run: PlannedRun, workers: Set<ChildProcess>, options: RunnerOptions): Promise<void> {
   const { store, fresh = false } = options;
   const { settings, id } = run;
   const directory = join(options.runsDir, id);
   const earlier = store.findByHash(settingsHash(settings));
-  if (earlier) store.claim(id); // before anything of a run that another process may be training is touched
+  // Before anything of a run that another process may be training is touched.
+  if (earlier && !(await claimInTurn(run, options))) return;
   try {
     store.createRun({
       id,
@@ -161,11 +178,9 @@ async function trainOne(
       settings,
       directory,
       dataDirs: options.dataDirs,
-      // A resumed run keeps its threads: their number decides how sums are rounded.
-      threads: settings.threads ?? (fresh ? null : earlier?.environment?.threads) ?? threads,
       resume: !fresh,
     };
-    const worker = startWorker(job.threads);
+    const worker = startWorker(settings.threads);
     workers.add(worker);
     await supervise(worker, job, run, options).finally(() => workers.delete(worker));
   } catch (error) {

@@ -210,7 +210,12 @@ function resolve(
     test: data.test ?? sizes?.test ?? null,
     evaluationBatch: data.evaluationBatch ?? data.batch,
   };
-  const classifier = plain && (plain.classifier ?? (partition === "stage" ? "detached" : "attached"));
+  const separable = model === undefined ? true : (hooks.hasClassifier?.(model) ?? true);
+  if (plain?.classifier === "detached" && !separable) {
+    const message = `${model?.name} has no classifier apart from its last stage, which gives the class scores; leave it out`;
+    mistakes.push(mistakeAt(["classifier"], message));
+  }
+  const classifier = plain && (plain.classifier ?? (partition === "stage" && separable ? "detached" : "attached"));
   if (!partial) {
     const parts = { data: filled, model, partition, classifier, loss, head, observe, device: plain?.device };
     mistakes.push(...impossibleTogether(parts, sizes, registries, hooks));

@@ -25,6 +25,8 @@ export interface SettingsHooks {
   stageCount?(model: NamedSettings, data: DataSettings): number | null;
   /** Most images there are in each split. */
   datasetSizes?(data: DataSettings): SplitSizes | null;
+  /** Whether the model has a classifier apart from its stages; without one the last stage gives the class scores. */
+  hasClassifier?(model: NamedSettings): boolean | null;
   /** Why nothing can be trained on this device, one sentence; null when it can. */
   refusedDevice?(device: string): string | null;
 }

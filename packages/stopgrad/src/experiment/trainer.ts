@@ -68,7 +68,7 @@ class Training {
 
   static async prepare(job: TrainingJob, hooks: TrainingHooks): Promise<Training> {
     const { settings } = job;
-    setThreads(job.threads);
+    setThreads(settings.threads);
     const dataEntry = entryOf(datasets, settings.data.name);
     const dataset = await dataEntry.load(optionsOf(dataEntry, settings.data), {
       dataDirs: job.dataDirs,
@@ -142,7 +142,7 @@ class Training {
   async go(): Promise<void> {
     const { settings } = this.job;
     const totalSteps = settings.epochs * this.#stepsPerEpoch;
-    const environment = describeEnvironment(this.job.threads, settings.device);
+    const environment = describeEnvironment(settings.threads, settings.device);
     await this.hooks.emit({ type: "started", environment, totalSteps, step: this.#state.step });
     if (this.#state.step === 0) {
       await this.#record([...this.#evaluateTest(), ...this.#observe(({ every }) => every !== undefined)]);

@@ -76,3 +76,10 @@ export function show(value: unknown): string {
   const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
+
+/** Whether a parsed value holds itself, as an anchor inside its own map does. */
+export function containsItself(value: unknown, above: readonly unknown[] = []): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (above.includes(value)) return true;
+  return Object.values(value).some((inner) => containsItself(inner, [...above, value]));
+}

@@ -133,10 +133,10 @@ export function locate(
 export function isShadowed({ override, before, after }: Applied, variants: readonly Tree[]): boolean {
   if (override.action === "remove" || override.path[0] === "variants" || variants.length === 0) return false;
   const asked = writeOut(nest(override.path, override.value) as Tree);
-  return variants.every((variant) => {
+  const effects = variants.map((variant) => {
     const merged = mergeLayers(after, variant);
     const acts = !sameValue(merged, mergeLayers(before, variant));
-    const holdsAnyway = sameValue(mergeLayers(merged, asked), merged);
-    return !acts && !holdsAnyway;
+    return { acts, holdsAnyway: sameValue(mergeLayers(merged, asked), merged) };
   });
+  return !effects.some(({ acts }) => acts) && effects.some(({ holdsAnyway }) => !holdsAnyway);
 }

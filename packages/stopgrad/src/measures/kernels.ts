@@ -1,5 +1,6 @@
-// Gram matrices of a batch, and their centring. Everything after the inner products is float64: the ridge of nHSIC is
-// 1e-5 per sample, which float32 eigenvalues would blur.
+// Gram matrices of a batch, and their centring, in float64 throughout. float32 would not do: when a class collapses to a
+// point, distances within it are a millionth of those between classes, which is where float32 inner products end; and the
+// ridge of nHSIC is 1e-5 per sample, which float32 eigenvalues would blur.
 import {
   all,
   clamp,
@@ -19,7 +20,7 @@ import {
 } from "@stopgrad/torch";
 import { MeasureError } from "./measure.js";
 
-/** `[N, …]` as rows `[N, D]` of float32 or float64. @throws MeasureError for fewer than `smallest` rows */
+/** `[N, …]` as rows `[N, D]`. @throws MeasureError for fewer than `smallest` rows */
 export function asRows(values: Tensor, smallest: number): Tensor {
   const [count = 0] = values.shape;
   if (values.dim === 0 || count < smallest || values.numel === 0) {
@@ -27,8 +28,7 @@ export function asRows(values: Tensor, smallest: number): Tensor {
       `expected at least ${smallest} samples along the first dimension, got [${values.shape.join(", ")}]`,
     );
   }
-  const wide = values.dtype === "float64" || values.dtype === "float32" ? values : values.to("float64");
-  return wide.reshape([count, -1]);
+  return values.reshape([count, -1]);
 }
 
 /**
@@ -40,15 +40,17 @@ export function asRows(values: Tensor, smallest: number): Tensor {
  */
 export function squaredDistances(rows: Tensor): Tensor {
   return scope(() => {
-    const centred = sub(rows, mean(rows, [0], { keepDim: true })); // [N, D]
-    const products = matmul(centred, centred.t()).to("float64"); // [N, N]
+    const wide = rows.to("float64");
+    const centre = mean(wide, [0], { keepDim: true });
+    const centred = rows.dtype === "float64" ? sub(rows, centre) : wide.sub_(centre); // [N, D]
+    const products = matmul(centred, centred.t()); // [N, N]
     const norms = diagonal(products); // [N]
     // A number that is not finite leaves no norm finite, so that only N numbers need a look.
     if (all(isfinite(norms)).item() === 0) {
       throw new MeasureError(
         all(isfinite(rows)).item() === 0
           ? `expected finite numbers, got NaN or infinity among [${rows.shape.join(", ")}]`
-          : `the numbers are too large for ${rows.dtype}: the square of a sample's norm is infinite`,
+          : "the numbers are too large: the square of a sample's norm is infinite",
       );
     }
     const distances = products.mul(-2).add_(norms.unsqueeze(0)).add_(norms.unsqueeze(1));

@@ -21,7 +21,7 @@ const options = z.strictObject({
  * at most classes − 1; no unit. It depends on N: compare only equal batch sizes, and one layer with itself over time.
  *
  * The centred form is symmetric, so that a Cholesky factor in float64 solves it; one-sided centring as in the released
- * code has the same trace. Inner products are taken in the type of the values (float32 in a run).
+ * code has the same trace. All of it is float64, whatever the type of the values.
  *
  * Time O(N² D + N³), memory O(N D + N²). Source: arXiv 2402.09050 (its estimator), arXiv 1908.01580.
  */

@@ -78,6 +78,8 @@ export interface BackboneContext {
 
 /** A named backbone. `options` are what stands beside `model.name`. */
 export interface Model extends RegistryEntry {
+  /** Whether a classifier follows the stages; without one the last stage gives the class scores itself. */
+  readonly hasClassifier: boolean;
   /** Number of stages, known without building it. @throws Error when the model does not fit the images */
   stageCount(options: Readonly<Record<string, unknown>>, inputShape: readonly number[]): number;
   create(options: Readonly<Record<string, unknown>>, context: BackboneContext): Backbone;

@@ -13,6 +13,7 @@ export const lenet5: Model = {
   summary: "LeNet-5: two 5x5 convolutions, three linear layers; width is the first channel count (6)",
   source: "LeCun et al. 1998; dimensions as in arXiv 2402.09050",
   options,
+  hasClassifier: false,
 
   stageCount: (_, [, height = 0, width = 0]) => {
     checkSides(height, width);

@@ -11,6 +11,7 @@ export const mlp: Model = {
   summary: "Multilayer perceptron: five linear layers with ReLU; width is the hidden width (1000)",
   source: "arXiv 2402.09050, appendix; the width is not published",
   options,
+  hasClassifier: false,
 
   stageCount: () => LAYERS,
 

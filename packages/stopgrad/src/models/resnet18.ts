@@ -16,6 +16,7 @@ export const resnet18: Model = {
   summary: "ResNet-18 for small images: stem and 8 basic blocks; width is the first channel count (64)",
   source: "He et al., arXiv 1512.03385; CIFAR form of arXiv 2402.09050, whose layer-wise stem has dropout 0.2",
   options,
+  hasClassifier: true,
 
   stageCount: () => 1 + GROUPS * BLOCKS_PER_GROUP,
 

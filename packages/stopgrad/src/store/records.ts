@@ -70,7 +70,7 @@ export interface RunRecord {
   status: RunStatus;
   /** Every setting, defaults filled in. */
   settings: Record<string, unknown>;
-  /** Hash of what decides the result: settings, variant and seed; not threads or where files lie. */
+  /** Hash of what decides the result: settings, names and seed; not where files lie. */
   settingsHash: string;
   /** The command that repeats this run. */
   command: string;

@@ -17,18 +17,17 @@ epochs: 2
 variants: { default: { model: { name: lenet5 } } }
 data: { test: 10000, name: cifar10, train: 50000 }\n`;
   expect(settingsHash(run([], spelt))).toBe(settingsHash(run()));
-  expect(settingsHash(run())).toBe("4245d270e39e9dc6efedc55eb611b26e55d1cf72643b01fc40aa4aafd197961f");
+  expect(settingsHash(run())).toBe("f7b406a914dde880ee3015b34ee8f7951968c6f2b1f2d70ff7179fb07cf2163f");
 });
 
-test.each(["threads=4", "checkpoint.every=5", "data.evaluationBatch=7", "name=other"])(
-  "%s does not decide",
-  (override) => {
-    expect(settingsHash(run([override]))).toBe(settingsHash(run()));
-  },
-);
+test.each(["checkpoint.every=5", "data.evaluationBatch=7"])("%s does not decide", (override) => {
+  expect(settingsHash(run([override]))).toBe(settingsHash(run()));
+});
 
 test.each([
   "seeds=[2]",
+  "name=other",
+  "threads=4",
   "epochs=3",
   "model.batchNorm=true",
   "data.batch=64",

@@ -90,7 +90,7 @@ describe("expand", () => {
         observe: {},
         precision: "float32",
         device: "cpu",
-        threads: null,
+        threads: 1,
         checkpoint: { every: 1 },
       },
     ]);
