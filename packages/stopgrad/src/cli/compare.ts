@@ -1,9 +1,8 @@
 // `stopgrad compare`: every variant and seed of a file, one table, one report.
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { slug } from "../experiment/identity.js";
 import type { RunOutcome } from "../experiment/runner.js";
-import { compareRuns, type ReportRun, renderComparison, writeReport } from "../report/index.js";
+import { compareRuns, type ReportRun, renderComparison, reportFolder, writeReport } from "../report/index.js";
 import { summarise } from "../statistics/index.js";
 import type { Store } from "../store/index.js";
 import { describeError, exitCodes, note, print, printJson, runsDirectory } from "./context.js";
@@ -32,7 +31,9 @@ export async function compare(
       outcomes.map(({ record }) => record.id),
       store,
     );
-    const folder = resolve(options.out ?? join(runsDirectory(options), "reports", slug(name)));
+    const folder = resolve(
+      options.out ?? join(runsDirectory(options), "reports", reportFolder([name, ...overrides].join(" "))),
+    );
     // The numbers are there whether or not the report can be written.
     const { html, problem } = await writeReport(folder, reported, { title: name, command }).then(
       (written) => ({ html: written.html, problem: null }),

@@ -1,8 +1,7 @@
 // `stopgrad report`: the HTML report of runs that are there already.
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { slug } from "../experiment/identity.js";
-import { writeReport } from "../report/index.js";
+import { reportFolder, writeReport } from "../report/index.js";
 import { openStore, type Store, StoreError } from "../store/index.js";
 import { reportRuns } from "./compare.js";
 import { type CommonOptions, describeError, print, printJson, runsDirectory, WorkError } from "./context.js";
@@ -13,8 +12,9 @@ export async function report(wanted: readonly string[], options: CommonOptions &
   try {
     const ids = [...new Set(wanted.flatMap((name) => find(name, store)))];
     const runs = reportRuns(ids, store);
-    const title = [...new Set(runs.map(({ record }) => record.name))].join(", ");
-    const folder = resolve(options.out ?? join(runsDirectory(options), "reports", slug(title)));
+    const names = [...new Set(runs.map(({ record }) => record.name))];
+    const title = names.join(", ");
+    const folder = resolve(options.out ?? join(runsDirectory(options), "reports", reportFolder(names.join("-"))));
     const command = ["stopgrad", "report", ...wanted].map(shellQuote).join(" ");
     const { html, files } = await writeReport(folder, runs, { title, command }).catch((error) => {
       const { message, trace } = describeError(error);

@@ -81,7 +81,9 @@ export function informationPlaneChart(comparison: Comparison): Chart | null {
     ),
   );
   const severalSeeds = variants.some((variant) => variant.drawn.length > 1);
-  const subtitles = new Map(variants.map((variant) => [variant, wrap(variant.label, Math.floor(width / 6.2))]));
+  const subtitles = new Map(
+    variants.map((variant) => [variant, wrap(variant.label, Math.floor(width / 6.2)).map(titleText)]),
+  );
   const lines = Math.max(...[...subtitles.values()].map((text) => text.length));
 
   const rows = bands.map((bandStages) => {
@@ -97,7 +99,7 @@ export function informationPlaneChart(comparison: Comparison): Chart | null {
       };
       variants.forEach((variant, row) => {
         const title = {
-          text: stage,
+          text: titleText(stage),
           subtitle: pad(subtitles.get(variant)!, lines),
           subtitleColor: colourOf(comparison, variant),
         };
@@ -147,7 +149,7 @@ export function nhsicOverEpochsChart(comparison: Comparison): Chart | null {
         curvePanel(
           drawn.flatMap((variant) => curve(variant, key, stage, limit)),
           {
-            title: { text: stage },
+            title: { text: titleText(stage) },
             width,
             height,
             xTitle: row === coordinates.length - 1 ? "epoch" : null,
@@ -229,18 +231,20 @@ export function linearSeparabilityChart(comparison: Comparison): Chart | null {
           return split === "train" ? summary?.probeTrain : summary?.probeTest;
         });
         const summary = summariseKnown(values);
-        return summary === null ? [] : [{ variant: variant.label, stage, order, split, ...scaled(summary, 100) }];
+        if (summary === null) return [];
+        const named = { ...variantFields(variant), stage, stageKey: keyOf(stage) };
+        return [{ ...named, order, split, ...scaled(summary, 100) }];
       }),
     ),
   );
   if (points.length === 0) return null;
   const colours = coloursOf(comparison, comparison.variants);
   const x = {
-    field: "stage",
+    field: "stageKey",
     type: "nominal",
-    sort: stages,
+    scale: { domain: stages.map(keyOf) },
     title: "stage",
-    axis: { labelAngle: stages.length > 7 ? -40 : 0, labelLimit: 160, grid: false },
+    axis: { labelExpr, labelAngle: stages.length > 7 ? -40 : 0, labelLimit: 160, grid: false },
   };
   const y = { type: "quantitative", title: "probe accuracy (%)", scale: { zero: false } };
   const layers = [
@@ -303,18 +307,18 @@ export function costChart(comparison: Comparison): Chart | null {
   const colours = coloursOf(comparison, comparison.variants);
   const specs = panels.map(({ title, rows, per, text }) => {
     const values = rows.map(({ variant, summary }) => ({
-      variant: variant.label,
+      ...variantFields(variant),
       ...scaled(summary, 1 / per),
       text: text(summary.mean / per),
     }));
     const highest = Math.max(...values.map(({ mean, high }) => Math.max(mean, high)));
     const scale = { domain: [0, highest * 1.25 || 1], nice: false };
     const y = {
-      field: "variant",
+      field: "variantKey",
       type: "nominal",
-      sort: rows.map(({ variant }) => variant.label),
+      scale: { domain: rows.map(({ variant }) => keyOf(variant.label)) },
       title: null,
-      axis: { labelLimit: 190, ticks: false, domain: false, grid: false },
+      axis: { labelExpr, labelLimit: 190, ticks: false, domain: false, grid: false },
     };
     const x = { field: "mean", type: "quantitative", title: null, scale, axis: { tickCount: 5 } };
     return {
@@ -363,6 +367,7 @@ export function costChart(comparison: Comparison): Chart | null {
 
 interface CurvePoint extends BandPoint {
   variant: string;
+  variantKey: string;
   split: string;
 }
 
@@ -472,7 +477,7 @@ function curve(
   { split = "", times = 1 }: { split?: string; times?: number } = {},
 ): CurvePoint[] {
   return thin(band(variant.drawn.map((run) => trajectory(run, key, stage))), limit).map((point) => ({
-    variant: variant.label,
+    ...variantFields(variant),
     split,
     epoch: point.epoch,
     mean: significant(times * point.mean),
@@ -560,14 +565,35 @@ const splitScale = {
   legend: { title: null, orient: "top", symbolType: "stroke", symbolSize: 500 },
 };
 
+/**
+ * A name as scales and groups use it. The library keeps groups in plain objects, where `constructor` or `__proto__`
+ * would be found before it is put there; no name that begins with a colon is.
+ */
+function keyOf(name: string): string {
+  return `:${name}`;
+}
+
+/** A name as a title, with an invisible space after those that the library would take for its own. */
+function titleText(name: string): string {
+  return name in Object.prototype ? `${name} ` : name;
+}
+
+/** The name of a key again, for axes and legends. */
+const labelExpr = "slice(datum.value, 1)";
+
+function variantFields({ label }: Variant): { variant: string; variantKey: string } {
+  return { variant: label, variantKey: keyOf(label) };
+}
+
 function variantScale(colours: readonly [string, string][]) {
   const longest = Math.max(...colours.map(([label]) => label.length));
   return {
-    field: "variant",
+    field: "variantKey",
     type: "nominal",
-    scale: { domain: colours.map(([label]) => label), range: colours.map(([, colour]) => colour) },
+    scale: { domain: colours.map(([label]) => keyOf(label)), range: colours.map(([, colour]) => colour) },
     legend: {
       title: null,
+      labelExpr,
       orient: "top",
       symbolType: "stroke",
       symbolStrokeWidth: 3,

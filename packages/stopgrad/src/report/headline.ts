@@ -1,9 +1,16 @@
 // A comparison in a few sentences: what was compared, on what, and what came out, with intervals where there are any.
 
-import { type Difference, type Summary, summariseKnown } from "../statistics/index.js";
+import { type Difference, overSharedOnly, type Summary, summariseKnown } from "../statistics/index.js";
 import { type Comparison, setting, type Variant } from "./comparison.js";
-import { byteUnit, count, formatFixed, formatInterval, formatPercent, joinWords } from "./format.js";
-import { describeCourses, describeSeeds, differenceToReference, planeSummaries } from "./tables.js";
+import { byteUnit, count, formatFixed, formatInterval, formatPercent, joinWords, signed } from "./format.js";
+import {
+  describeCourses,
+  describeSeeds,
+  differenceToReference,
+  hasNoSpread,
+  planeSummaries,
+  sharedSeeds,
+} from "./tables.js";
 
 export interface Headline {
   /** What was compared, on what. */
@@ -64,24 +71,63 @@ function accuracySentence(comparison: Comparison): string | null {
   const own = results.find(({ variant }) => variant === comparison.reference);
   const others = results.filter(({ variant }) => variant !== comparison.reference);
   if (own === undefined || others.length === 0) {
-    const list = results.map(({ variant, accuracy }) => `${variant.label} ${accuracyText(accuracy)}`);
+    const list = results.map(({ variant, accuracy }) => `${variant.label} ${percent(accuracy.mean)}`);
     return `Test accuracy at the last epoch: ${joinWords(list)}.`;
   }
-  const first = `${capital(nameOf(own.variant, comparison))} reaches ${accuracyText(own.accuracy)} test accuracy`;
-  if (others.length === 1) {
-    const other = others[0]!;
-    const difference = differenceToReference(other.variant, own.variant)!;
-    return `${first}, ${other.variant.label} ${accuracyText(other.accuracy)}: ${gapText(difference)}. ${verdict(difference)}`;
-  }
-  const list = others.map(({ variant, accuracy }) => {
-    const difference = differenceToReference(variant, own.variant)!;
-    return `${variant.label} ${accuracyText(accuracy)} (${relationText(difference)})`;
+  const ownName = nameOf(own.variant, comparison);
+  const compared = others.map((other) => ({
+    ...other,
+    label: other.variant.label,
+    difference: differenceToReference(other.variant, own.variant)!,
+  }));
+  if (compared.length === 1) return pairSentence({ label: ownName, accuracy: own.accuracy }, compared[0]!);
+  const list = compared.map(({ label, accuracy, difference }) => {
+    const [mean, ownMean] = difference.means;
+    const basis = overSharedOnly(difference)
+      ? ` over ${sharedSeeds(difference)}: ${percent(mean)} against ${percent(ownMean)}`
+      : "";
+    return `${label} ${percent(accuracy.mean)} (${relationText(difference)}${basis})`;
   });
-  const intervals = others.some(({ variant }) => differenceToReference(variant, own.variant)?.interval);
+  const intervals = compared.some(({ difference }) => difference.interval !== null);
   return (
-    `${first}; ${list.join("; ")}. ` +
-    `In brackets: the difference in points${intervals ? " and its 95 % interval" : "; one seed allows no interval"}.`
+    `${capital(ownName)} reaches ${percent(own.accuracy.mean)} test accuracy; ${list.join("; ")}. ` +
+    `In brackets: the difference in points${intervals ? " and its 95 % interval" : ""}.${missingIntervals(compared)}`
   );
+}
+
+interface Compared {
+  label: string;
+  accuracy: Summary;
+  difference: Difference;
+}
+
+/** Two variants: the means that the difference lies between, and over further seeds those of whoever has them. */
+function pairSentence(own: Omit<Compared, "difference">, other: Compared): string {
+  const { difference } = other;
+  const [otherMean, ownMean] = difference.means;
+  const partly = overSharedOnly(difference);
+  const start = partly ? `Over ${sharedSeeds(difference)}, ${own.label}` : capital(own.label);
+  const further = [own, other]
+    .filter(({ accuracy }) => partly && accuracy.n > difference.n)
+    .map(({ label, accuracy }) => `${label} ${percent(accuracy.mean)} (${accuracy.n})`);
+  return (
+    `${start} reaches ${percent(ownMean)} test accuracy, ${other.label} ${percent(otherMean)}: ${gapText(difference)}. ` +
+    verdict(difference) +
+    (further.length === 0 ? "" : ` Mean over all seeds a variant has: ${joinWords(further)}.`)
+  );
+}
+
+/** Which of several differences have no interval, and why; empty where all have one. */
+function missingIntervals(compared: readonly Compared[]): string {
+  const missing = compared.filter(({ difference }) => difference.interval === null);
+  if (missing.length === 0) return "";
+  if (missing.length === compared.length && missing.every(({ difference }) => oneSeedEach(difference))) {
+    return " One seed each allows no interval.";
+  }
+  const reasons = missing.map(
+    ({ label, difference }) => `${label} (${hasNoSpread(difference) ? "no spread to judge by" : "too few seeds"})`,
+  );
+  return ` No interval for ${joinWords(reasons)}.`;
 }
 
 function planeSentence(comparison: Comparison): string | null {
@@ -123,8 +169,8 @@ function testAccuracy(variant: Variant): Summary | null {
   return summariseKnown(variant.completed.map((run) => run.record.summary!.testAccuracy));
 }
 
-function accuracyText(accuracy: Summary): string {
-  return `${formatPercent(accuracy.mean, 1)} %`;
+function percent(fraction: number): string {
+  return `${formatPercent(fraction, 1)} %`;
 }
 
 /** `a gap of 0.8 points [0.3, 1.3]`, the reference ahead; `0.8 points [0.3, 1.3] ahead` the other way round. */
@@ -138,17 +184,28 @@ function gapText({ difference, interval }: Difference): string {
 }
 
 function relationText({ difference, interval }: Difference): string {
-  const format = (value: number) => (value > 0 ? "+" : "") + formatPercent(value, 1);
+  const format = (value: number) => signed(value, (fraction) => formatPercent(fraction, 1));
   return interval === null ? format(difference) : `${format(difference)} ${formatInterval(interval, format)}`;
 }
 
-function verdict({ interval, n, method }: Difference): string {
-  if (interval === null) return "One seed each allows no interval.";
+function verdict(difference: Difference): string {
+  const { interval, n, method, given } = difference;
+  if (interval === null) {
+    if (oneSeedEach(difference)) return "One seed each allows no interval.";
+    if (method === "single") return "One shared seed allows no interval.";
+    if (method === "unpaired") return `${given[1]} against ${count(given[0], "seed")}, none shared, allow no interval.`;
+    const equal = method === "paired" ? `The ${n} shared seeds differ by the same amount` : "Neither varies over seeds";
+    return `${equal}: there is no spread to judge by, hence no interval.`;
+  }
   const basis = method === "paired" ? `over ${count(n, "shared seed")}` : "by Welch's formula";
   const includesZero = interval[0] <= 0 && interval[1] >= 0;
   return includesZero
     ? `The 95 % interval (${basis}) includes zero: these seeds do not show a difference.`
     : `The 95 % interval (${basis}) excludes zero.`;
+}
+
+function oneSeedEach({ given }: Difference): boolean {
+  return given[0] === 1 && given[1] === 1;
 }
 
 /** `end to end` where that names one variant alone, else the variant's label. */

@@ -41,4 +41,4 @@ export {
   withoutResultTable,
 } from "./tables.js";
 export { renderComparison } from "./terminal.js";
-export { writeReport } from "./write.js";
+export { reportFolder, writeReport } from "./write.js";

@@ -6,6 +6,7 @@ import {
   type Difference,
   describeThresholds,
   differenceOverSeeds,
+  overSharedOnly,
   type PlaneSummaryOverSeeds,
   planeSummary,
   planeSummaryOverSeeds,
@@ -171,7 +172,7 @@ export function resultsTable(comparison: Comparison): Table {
   if (variants.length > 1)
     notes.push(
       describeMethods(
-        all.map((row) => row.difference),
+        all.map((row) => [row.variant.label, row.difference]),
         referenceName,
       ),
     );
@@ -222,7 +223,7 @@ export function planeTable(comparison: Comparison): Table {
     rows,
     notes: [
       "m: the mini-batch on which nHSIC is estimated; values depend on it. Compression of X: 1 − final / highest " +
-        "nHSIC(X,Z). Retention of Y: final / highest nHSIC(Y,Z). Bottleneck: both rise, then compression of X is above " +
+        "nHSIC(X,Z); noise biases it slightly upwards, because the highest is a maximum over noisy points. Retention of Y: final / highest nHSIC(Y,Z). Bottleneck: both rise, then compression of X is above " +
         `${courseThresholds.fall} with retention of Y above 0.95. Mean ± sample standard deviation over seeds.`,
       `Course, judged for each seed. ${describeThresholds()}`,
     ],
@@ -453,22 +454,47 @@ function markBest(rows: Cell[][], index: number, means: (number | null)[], direc
   });
 }
 
-function describeMethods(differences: readonly (Difference | null)[], reference: string): string {
-  const known = differences.filter((difference) => difference !== null);
-  const pairs = [...new Set(known.filter(({ method }) => method === "paired").map(({ n }) => n))];
+function describeMethods(
+  differences: readonly (readonly [label: string, difference: Difference | null])[],
+  reference: string,
+): string {
+  const known = differences.flatMap(([, difference]) => (difference === null ? [] : [difference]));
+  const withInterval = known.filter(({ interval }) => interval !== null);
+  const pairs = [...new Set(withInterval.filter(({ method }) => method === "paired").map(({ n }) => n))];
   const parts = [`Difference: test accuracy minus that of ${reference}, in percentage points.`];
   if (pairs.length > 0) {
     parts.push(
-      `95 % t-interval of the differences between runs with the same seed (${pairs.sort().join(", ")} shared seeds).`,
+      `95 % t-interval of the differences between runs with the same seed (${pairs.sort((a, b) => a - b).join(", ")} shared seeds).`,
     );
   }
-  if (known.some(({ method }) => method === "welch")) {
+  if (withInterval.some(({ method }) => method === "welch")) {
     parts.push("Welch's 95 % interval where fewer than two seeds are shared.");
   }
   if (known.some(({ method }) => method === "single" || method === "unpaired")) {
     parts.push("No interval where there are too few seeds for one.");
   }
+  if (known.some(hasNoSpread)) {
+    parts.push("No interval where the differences, or the values on both sides, are equal: no spread to judge by.");
+  }
+  for (const [label, difference] of differences) {
+    if (difference === null || !overSharedOnly(difference)) continue;
+    const [own, other] = difference.means.map((value) => formatPercent(value));
+    parts.push(
+      `The difference of ${label} is over ${sharedSeeds(difference)} only, where its mean is ${own} % and that of ` +
+        `${reference} ${other} %.`,
+    );
+  }
   return parts.join(" ");
+}
+
+/** Whether the interval is missing although there are seeds enough. */
+export function hasNoSpread({ interval, method }: Difference): boolean {
+  return interval === null && (method === "paired" || method === "welch");
+}
+
+/** `the 2 shared seeds`, `the one shared seed`. */
+export function sharedSeeds({ n }: Difference): string {
+  return n === 1 ? "the one shared seed" : `the ${count(n, "shared seed")}`;
 }
 
 /** Settings and environment of a variant; several values where its runs differ in their environment. */

@@ -1,12 +1,23 @@
 // A report on disk: report.html, and each table and chart as a file of its own for papers and further work.
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { slug } from "../experiment/identity.js";
 import { chartNames } from "./charts.js";
 import type { ReportRun } from "./comparison.js";
 import { buildReport, type ReportOptions } from "./html.js";
 import { renderCsv, renderMarkdown } from "./table.js";
 import { tableNames } from "./tables.js";
+
+/**
+ * The folder name for an experiment's report, safe on every file system: the name itself where it is its own slug,
+ * else the slug and the first 8 hexadecimal digits of the exact name's SHA-256, so that names which only differ in
+ * what a slug drops (`实验一` and `实验二`, `A` and `a`) do not write over each other.
+ */
+export function reportFolder(name: string): string {
+  const plain = slug(name);
+  return plain === name ? plain : `${plain}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
+}
 
 /**
  * Writes report.html, tables/NAME.md and .csv, charts/NAME.svg and .vl.json. Each file appears whole or not at all; a

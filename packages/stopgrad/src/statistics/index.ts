@@ -2,6 +2,7 @@
 export {
   type Difference,
   differenceOverSeeds,
+  overSharedOnly,
   pairedDifference,
   type SeededValue,
   welchDifference,

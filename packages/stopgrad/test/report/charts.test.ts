@@ -116,6 +116,34 @@ describe("charts of a report", () => {
     expect(reportCharts(compareRuns([]))).toEqual([]);
   });
 
+  it("draws variants and stages of any name under that name", async () => {
+    const names = ["constructor", "toString", "__proto__", "a.b", "x[0]", 'it\'s "so"', "back\\slash\\n"];
+    const readable = (svg: string) =>
+      svg
+        .replace(/&quot;/g, '"')
+        .replace(/&#39;|&apos;/g, "'")
+        .replace(/&amp;/g, "&");
+    for (const own of [names, ...names.map((name) => [name])]) {
+      const runs = syntheticRuns({
+        variants: own.map((name, index) => ({ name, settings: { partition: index + 1 } })),
+        stages: own.length === 1 ? [own[0]!, "fc"] : own,
+        seeds: [1, 2],
+        epochs: 2,
+        probes: true,
+      });
+      const charts = reportCharts(compareRuns(runs));
+      expect(charts).toHaveLength(5);
+      for (const chart of charts) {
+        const svg = readable(await renderSvg(chart.spec));
+        for (const name of own) expect(svg.replaceAll(" </text>", "</text>")).toContain(`>${name}</text>`);
+        expect(svg).not.toMatch(/NaN|Infinity|undefined|>:/);
+      }
+      // The bars are there, one a variant, not only their names.
+      const bars = (await renderSvg(charts[4]!.spec)).match(/<g class="mark-rect[^>]*>(?:<path[^>]*>(?:<\/path>)?)*/g);
+      expect(bars!.map((group) => group.match(/<path/g)?.length)).toContain(own.length);
+    }
+  });
+
   it("draws runs that diverged or measured a single moment", async () => {
     const runs = syntheticRuns({ seeds: [1], epochs: 3 });
     for (const run of runs) {

@@ -93,6 +93,72 @@ describe("tables of a report", () => {
     expect(headline(compareRuns([])).findings).toEqual(["No run has finished."]);
   });
 
+  const findingOf = (values: Record<string, number[]>) => headline(compareRuns(runsWith(values))).findings[0];
+
+  it("seeds only partly shared: the printed means are those the difference lies between, and it says so", () => {
+    const values = { e2e: [0.9, 0.91, 0.5], "layer-wise": [0.8, 0.82] };
+    // Differences 10 and 9 points: mean 9.5, half-width 12.7062 · 0.5 = 6.35.
+    expect(findingOf(values)).toBe(
+      "Over the 2 shared seeds, end to end reaches 90.5 % test accuracy, layer-wise 81.0 %: a gap of 9.5 points " +
+        "[3.1, 15.9]. The 95 % interval (over 2 shared seeds) excludes zero. " +
+        "Mean over all seeds a variant has: end to end 77.0 % (3).",
+    );
+    const table = resultsTable(compareRuns(runsWith(values)));
+    expect(texts(table)[1]![3]).toBe("−9.50 [−15.85, −3.15]");
+    expect(table.notes[1]).toContain(
+      "The difference of layer-wise is over the 2 shared seeds only, where its mean is 81.00 % and that of e2e 90.50 %.",
+    );
+    expect(resultsTable(compareRuns(runsWith(accuracies))).notes[1]).not.toContain("only, where");
+  });
+
+  it("three seeds against one: says truly why there is no interval", () => {
+    expect(findingOf({ e2e: [0.9, 0.91, 0.5], "layer-wise": [0.8] })).toBe(
+      "Over the one shared seed, end to end reaches 90.0 % test accuracy, layer-wise 80.0 %: a gap of 10.0 points. " +
+        "One shared seed allows no interval. Mean over all seeds a variant has: end to end 77.0 % (3).",
+    );
+    const apart = [...runsWith({ e2e: [0.9, 0.91, 0.5] }), ...runsWith({ "layer-wise": [0.8] }, [7])];
+    expect(headline(compareRuns(apart)).findings[0]).toBe(
+      "End to end reaches 77.0 % test accuracy, layer-wise 80.0 %: 3.0 points ahead. " +
+        "3 against 1 seed, none shared, allow no interval.",
+    );
+  });
+
+  it("equal differences: claims nothing from an interval without width", () => {
+    const values = { e2e: [0.6, 0.7], "layer-wise": [0.605, 0.705] };
+    expect(findingOf(values)).toBe(
+      "End to end reaches 65.0 % test accuracy, layer-wise 65.5 %: 0.5 points ahead. " +
+        "The 2 shared seeds differ by the same amount: there is no spread to judge by, hence no interval.",
+    );
+    const table = resultsTable(compareRuns(runsWith(values)));
+    expect(texts(table)[1]![3]).toBe("+0.50");
+    expect(table.notes[1]).toContain("no spread to judge by");
+    expect(table.notes[1]).not.toContain("95 %");
+  });
+
+  it("several variants: each difference with its own seeds, and a reason for each missing interval", () => {
+    const names = ["e2e", "two", "flat", "one"];
+    const values: Record<string, number[]> = {
+      e2e: [0.9, 0.91, 0.5],
+      two: [0.8, 0.82],
+      flat: [0.89, 0.9, 0.49],
+      one: [0.7],
+    };
+    const variants = names.map((name, index) => ({ name, settings: { partition: index + 1 } }));
+    const runs = syntheticRuns({ variants }).flatMap((run) => {
+      const testAccuracy = values[run.record.variant]![run.record.seed - 1];
+      if (testAccuracy === undefined) return [];
+      return [{ ...run, record: { ...run.record, summary: { ...run.record.summary!, testAccuracy } } }];
+    });
+    expect(headline(compareRuns(runs)).findings[0]).toBe(
+      "End to end reaches 77.0 % test accuracy; two 81.0 % (−9.5 [−15.9, −3.1] over the 2 shared seeds: 81.0 % against " +
+        "90.5 %); flat 76.0 % (−1.0); one 70.0 % (−20.0 over the one shared seed: 70.0 % against 90.0 %). In brackets: " +
+        "the difference in points and its 95 % interval. No interval for flat (no spread to judge by) and one (too few " +
+        "seeds).",
+    );
+    const first = runs.filter((run) => run.record.seed === 1);
+    expect(headline(compareRuns(first)).findings[0]).toContain("points. One seed each allows no interval.");
+  });
+
   it("tells settings that differ from those that are shared", () => {
     const tables = reportTables(compareRuns(syntheticRuns()));
     const table = (name: string) => texts(tables.find((one) => one.name === name)!);
@@ -121,6 +187,7 @@ describe("tables of a report", () => {
     expect(texts(table).every((row) => row[4] === "128")).toBe(true);
     expect(texts(table)[9]!.slice(7)).toEqual(["rises then falls", "still rising", "3 of 3"]);
     expect(tables.find((one) => one.name === "plane-over-stages")!.rows).toHaveLength(2);
+    expect(table.notes[0]).toContain("noise biases it slightly upwards");
   });
 
   it("lists failed runs with their error, and leaves out tables with nothing to say", () => {

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { writeReport } from "../../src/report/index.js";
+import { reportFolder, writeReport } from "../../src/report/index.js";
 import { syntheticRuns } from "./synthetic.js";
 
 let directory: string;
@@ -12,6 +12,16 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 describe("a report on disk", () => {
+  it("has a folder of its own for each experiment name", () => {
+    expect(reportFolder("lenet5-cifar10")).toBe("lenet5-cifar10");
+    expect(reportFolder("abc ")).toBe("abc-5488613c"); // sha256sum of "abc "
+    const names = ["实验一", "实验二", "run", "Run", "a b", "a-b", "a_b", "-a-b", "", "x".repeat(48), "x".repeat(60)];
+    const folders = names.map(reportFolder);
+    expect(new Set(folders).size).toBe(names.length);
+    for (const folder of folders) expect(folder).toMatch(/^[a-z0-9][a-z0-9-]{0,56}$/);
+    expect(reportFolder("实验一")).toMatch(/^run-[0-9a-f]{8}$/);
+  });
+
   it("is the page and a file for each table and chart", async () => {
     const target = join(directory, "deep", "report");
     const { html, files } = await writeReport(target, syntheticRuns({ epochs: 3 }), { interactive: false });

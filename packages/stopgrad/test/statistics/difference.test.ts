@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { differenceOverSeeds, pairedDifference, welchDifference } from "../../src/statistics/difference.js";
+import {
+  differenceOverSeeds,
+  overSharedOnly,
+  pairedDifference,
+  welchDifference,
+} from "../../src/statistics/difference.js";
 
 const seeded = (values: number[], first = 1) => values.map((value, index) => ({ seed: first + index, value }));
 
@@ -49,6 +54,34 @@ describe("difference between variants", () => {
       interval: null,
       method: "unpaired",
     });
+  });
+
+  it("says which means it lies between, and whether further values were left out", () => {
+    const partly = differenceOverSeeds(seeded([10, 20, 90]), seeded([11, 23]));
+    expect(partly).toMatchObject({ difference: -2, means: [15, 17], given: [3, 2], n: 2, method: "paired" });
+    expect(overSharedOnly(partly)).toBe(true);
+    const single = differenceOverSeeds(seeded([10, 20, 90]), seeded([17], 2));
+    expect(single).toMatchObject({ difference: 3, means: [20, 17], given: [3, 1], n: 1, method: "single" });
+    expect(overSharedOnly(single)).toBe(true);
+    for (const whole of [
+      differenceOverSeeds(seeded([1, 2]), seeded([3, 5])),
+      differenceOverSeeds(seeded([1, 2, 3]), seeded([3, 5], 7)),
+      differenceOverSeeds(seeded([1, 2, 3]), seeded([3], 7)),
+      differenceOverSeeds(seeded([1]), seeded([3])),
+    ]) {
+      expect(overSharedOnly(whole)).toBe(false);
+      expect(whole.difference).toBe(whole.means[0] - whole.means[1]);
+    }
+  });
+
+  it("gives no interval where nothing spreads, rounding aside", () => {
+    expect(pairedDifference([1.5, 2.5], [1, 2])).toMatchObject({ difference: 0.5, interval: null, method: "paired" });
+    expect(0.3 - 0.1).not.toBe(0.4 - 0.2); // equal but for rounding
+    expect(pairedDifference([0.3, 0.4], [0.1, 0.2]).interval).toBeNull();
+    expect(pairedDifference([0, 0, 0], [0, 0, 0]).interval).toBeNull();
+    expect(pairedDifference([0.61, 0.7101], [0.6, 0.7]).interval).not.toBeNull();
+    expect(welchDifference([2, 2], [1, 1, 1])).toMatchObject({ difference: 1, interval: null, method: "welch" });
+    expect(welchDifference([2, 2], [1, 1.1, 1]).interval).not.toBeNull();
   });
 
   it("refuses a seed given twice and lists of different length", () => {
