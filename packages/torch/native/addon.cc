@@ -23,8 +23,11 @@ std::string messageOf(const std::exception& error) {
   } else {
     text = error.what();
   }
-  const size_t backtrace = text.find("\nException raised from ");
-  if (backtrace != std::string::npos) text.resize(backtrace);
+  // Nothing after what went wrong: C++ frames, and the dispatcher's list of every kernel there is.
+  for (const char* end : {"\nException raised from ", " This could be because the operator doesn't exist", "\n\n"}) {
+    const size_t at = text.find(end);
+    if (at != std::string::npos) text.resize(at);
+  }
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return text;
 }

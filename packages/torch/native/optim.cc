@@ -33,7 +33,7 @@ STOPGRAD_VECTORISED void adamLoop(float* __restrict parameter, const float* __re
   for (int64_t i = 0; i < count; i++) {
     const float g = gradient[i] + k.decay * parameter[i];
     const float m = mean[i] * k.beta1 + k.oneMinusBeta1 * g;
-    const float s = square[i] * k.beta2 + k.oneMinusBeta2 * (g * g);
+    const float s = square[i] * k.beta2 + k.oneMinusBeta2 * g * g;  // addcmul's order: g * g alone may overflow
     mean[i] = m;
     square[i] = s;
     parameter[i] = parameter[i] * k.shrink - k.stepSize * (m / (__builtin_sqrtf(s) / k.correction2Root + k.epsilon));

@@ -1,15 +1,22 @@
 // Reverse-mode differentiation: libtorch's autograd, with PyTorch's words.
+import { refusePromise } from "./errors.js";
 import { native } from "./native.js";
 import { Tensor } from "./tensor.js";
 
-/** Runs `body` without recording operations for differentiation, as `torch.no_grad()`. */
+/**
+ * Runs `body` without recording operations for differentiation, as `torch.no_grad()`.
+ * @throws TorchError when `body` returns a promise: the mode ends when its function returns
+ */
 export function noGrad<R>(body: () => R): R {
-  return withGradMode(false, body);
+  return withGradMode("noGrad", false, body);
 }
 
-/** Runs `body` with recording on, also inside `noGrad`, as `torch.enable_grad()`. */
+/**
+ * Runs `body` with recording on, also inside `noGrad`, as `torch.enable_grad()`.
+ * @throws TorchError when `body` returns a promise, as `noGrad`
+ */
 export function enableGrad<R>(body: () => R): R {
-  return withGradMode(true, body);
+  return withGradMode("enableGrad", true, body);
 }
 
 /** Whether operations are being recorded. */
@@ -17,14 +24,15 @@ export function isGradEnabled(): boolean {
   return native().gradEnabled();
 }
 
-function withGradMode<R>(enabled: boolean, body: () => R): R {
+function withGradMode<R>(where: string, enabled: boolean, body: () => R): R {
   const before = native().gradEnabled();
-  if (before === enabled) return body();
-  native().setGradEnabled(enabled);
+  if (before !== enabled) native().setGradEnabled(enabled);
   try {
-    return body();
+    const result = body();
+    refusePromise(where, result);
+    return result;
   } finally {
-    native().setGradEnabled(before);
+    if (before !== enabled) native().setGradEnabled(before);
   }
 }
 

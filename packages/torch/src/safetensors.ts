@@ -268,13 +268,20 @@ function readEntry(name: string, value: unknown, refuse: Refuse): Entry {
 
 /** A key that an object in a valid JSON text has twice, which JSON.parse passes over. */
 function duplicateKey(text: string): string | undefined {
+  // By hand, not by a regular expression: those overflow the stack on strings of millions of characters.
   const open: (Set<string> | null)[] = []; // null for an array
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g)) {
-    if (token === "{") open.push(new Set());
-    else if (token === "[") open.push(null);
-    else if (token === "}" || token === "]") open.pop();
-    else if (token.endsWith(":")) {
-      const key = JSON.parse(token.slice(0, token.lastIndexOf('"') + 1)) as string;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === "{") open.push(new Set());
+    else if (character === "[") open.push(null);
+    else if (character === "}" || character === "]") open.pop();
+    else if (character === '"') {
+      const start = at++;
+      while (text[at] !== '"') at += text[at] === "\\" ? 2 : 1;
+      let next = at + 1;
+      while (/[ \t\n\r]/.test(text[next] ?? "")) next++;
+      if (text[next] !== ":") continue;
+      const key = JSON.parse(text.slice(start, at + 1)) as string;
       const keys = open.at(-1)!;
       if (keys?.has(key)) return key;
       keys?.add(key);

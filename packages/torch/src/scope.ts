@@ -2,7 +2,7 @@
 // hot code runs in scopes: `scope(() => …)` frees every tensor made inside, except what is returned or kept.
 // (The idea is TensorFlow.js's `tf.tidy`.) A tensor made outside any scope is freed by `dispose()`, or in time by the
 // collector.
-import { TorchError } from "./errors.js";
+import { refusePromise } from "./errors.js";
 import { type Handle, native } from "./native.js";
 import { Tensor } from "./tensor.js";
 
@@ -45,9 +45,7 @@ export function scope<R>(body: () => R): R {
   let returned: Set<unknown> | undefined;
   try {
     const result = body();
-    if (result instanceof Promise) {
-      throw new TorchError("scope: expected a function that returns when it is done, got one that returns a promise");
-    }
+    refusePromise("scope", result);
     returned = new Set();
     collect(result, returned);
     return result;

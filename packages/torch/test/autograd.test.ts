@@ -136,6 +136,17 @@ describe("grad mode", () => {
     expect(isGradEnabled()).toBe(true);
   });
 
+  it("refuses a function that returns a promise, which would record after its first await", () => {
+    for (const [name, mode] of Object.entries({ noGrad, enableGrad })) {
+      const refused = () => mode(async () => isGradEnabled());
+      const message = `${name}: expected a function that returns when it is done, got one that returns a promise`;
+      expect(refused).toThrow(new torch.TorchError(message));
+      expect(isGradEnabled()).toBe(true);
+      expect(() => noGrad(refused)).toThrow(message); // inside the mode that it asks for, too
+      expect(isGradEnabled()).toBe(true);
+    }
+  });
+
   it("decides whether operations are recorded", () => {
     scope(() => {
       const x = leaf([1]);

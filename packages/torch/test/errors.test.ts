@@ -23,6 +23,7 @@ const image = () => torch.zeros([1, 2, 4, 4]);
 describe("an operator's error", () => {
   it.each<[string, () => unknown, RegExp]>([
     ["shapes", () => torch.zeros([2, 3]).matmul(torch.zeros([2, 3])), /^aten::matmul: .*\(called with self float32\[2, 3\], other float32\[2, 3\]\)$/s],
+    ["a device that is not there", () => torch.ones([2], { device: "cuda" }), /^aten::ones: [^\n]{1,160}\(called with size \[2\], dtype "float32", device "cuda"\)$/],
     ["broadcasting", () => torch.zeros([2]).add(torch.zeros([3])), /^aten::add\.Tensor: The size of tensor a \(2\)/],
     ["element types", () => torch.zeros([2, 2]).matmul(torch.zeros([2, 2], { dtype: "int64" })), /^aten::matmul: .*float32\[2, 2\], other int64\[2, 2\]/s],
     ["a missing kernel", () => tensor([1], { dtype: "int64" }).matmul(tensor([true])), /^aten::matmul/],

@@ -148,6 +148,17 @@ describe("loadSafetensors", () => {
 });
 
 describe("saveSafetensors", () => {
+  it("takes metadata of millions of characters, also escaped ones", () => {
+    scope(() => {
+      const metadata = { plain: "x".repeat(12e6), escaped: '\n"\\'.repeat(4e6), 'key"\\': "{" };
+      saveSafetensors(path, new Map([["a", tensor([1, 2])]]), metadata);
+      const loaded = loadSafetensors(path);
+      expect(Object.keys(loaded.metadata)).toEqual(Object.keys(metadata));
+      for (const [key, value] of Object.entries(metadata)) expect(loaded.metadata[key] === value).toBe(true);
+      expect(loaded.tensors.get("a")!.toNumbers()).toEqual([1, 2]);
+    });
+  });
+
   it("writes the reference layout byte for byte", () => {
     scope(() => {
       const { tensors, metadata } = loadSafetensors(reference);

@@ -57,6 +57,47 @@ describe("creation", () => {
     });
   });
 
+  it("takes an array that threads share", () => {
+    scope(() => {
+      const array = new Float32Array(new SharedArrayBuffer(16), 4, 3);
+      array.set([1, 2, 3]);
+      expect(tensor(array).toNumbers()).toEqual([1, 2, 3]);
+      expect(tensor(array, { dtype: "int64" }).toNumbers()).toEqual([1, 2, 3]);
+      const bytes = new Uint8Array(new SharedArrayBuffer(2));
+      bytes[1] = 7;
+      expect([...tensor(bytes, { dtype: "bool" }).toTypedArray()]).toEqual([0, 1]);
+    });
+  });
+
+  it("refuses numbers that an integer type cannot hold, and cuts fractions off", () => {
+    const limits = {
+      int64: [-(2 ** 63), 2 ** 63 - 1024, "-2^63 to 2^63 - 1"],
+      int32: [-(2 ** 31), 2 ** 31 - 1, "-2147483648 to 2147483647"],
+      int16: [-(2 ** 15), 2 ** 15 - 1, "-32768 to 32767"],
+      int8: [-128, 127, "-128 to 127"],
+      uint8: [0, 255, "0 to 255"],
+    } as const;
+    scope(() => {
+      for (const [name, [least, greatest, words]] of Object.entries(limits)) {
+        const dtype = name as DType;
+        const past = dtype === "int64" ? 2048 : 1;
+        for (const value of [Number.NaN, Number.POSITIVE_INFINITY, least - past, greatest + past]) {
+          const message = `tensor: expected numbers that ${dtype} can hold (${words}), got ${value} as number 1`;
+          expect(() => tensor([[0], [value]], { dtype })).toThrow(new TorchError(message));
+          expect(() => tensor(Float64Array.of(0, value), { dtype })).toThrow(message);
+        }
+        const ends = [least, greatest].map(BigInt);
+        expect([...tensor([least, greatest], { dtype }).to("int64").toTypedArray()]).toEqual(ends);
+      }
+      expect(() => tensor(Int32Array.of(300), { dtype: "uint8" })).toThrow(/0 to 255\), got 300 as number 0/);
+      expect(() => tensor(BigInt64Array.of(2n ** 31n), { dtype: "int32" })).toThrow(/got 2147483648 as number 0/);
+      expect(tensor([255.9, -0.9], { dtype: "uint8" }).toNumbers()).toEqual([255, 0]);
+      expect(tensor(BigInt64Array.of(-(2n ** 63n)), { dtype: "int64" }).toTypedArray()[0]).toBe(-(2n ** 63n));
+      expect(tensor([Number.NaN], { dtype: "bool" }).item()).toBe(1);
+      expect(tensor([Number.NaN], { dtype: "float16" }).item()).toBeNaN();
+    });
+  });
+
   it("copies: neither side sees the other's changes", () => {
     scope(() => {
       const array = Float32Array.of(1, 2);

@@ -6,7 +6,8 @@ import { Module } from "./module.js";
 
 /**
  * Batch normalisation over N, H and W: `[N, C, H, W]` → the same shape, with a trained scale and shift. Training uses
- * the batch's statistics and moves the running ones by `momentum`; evaluation uses the running ones.
+ * the batch's statistics and moves the running ones by `momentum`; evaluation uses the running ones. An input that is
+ * refused changes nothing.
  */
 export class BatchNorm2d extends Module {
   readonly weight: Parameter;
@@ -29,8 +30,7 @@ export class BatchNorm2d extends Module {
   }
 
   override forward(input: Tensor): Tensor {
-    if (this.training) this.numBatchesTracked.add_(1);
-    return batchNorm(input, {
+    const result = batchNorm(input, {
       runningMean: this.runningMean,
       runningVar: this.runningVar,
       weight: this.weight,
@@ -38,5 +38,7 @@ export class BatchNorm2d extends Module {
       training: this.training,
       ...this.options,
     });
+    if (this.training) this.numBatchesTracked.add_(1);
+    return result;
   }
 }

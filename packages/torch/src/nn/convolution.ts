@@ -1,3 +1,4 @@
+import { TorchError } from "../errors.js";
 import { zeros } from "../ops/creation.js";
 import { type Conv2dOptions, conv2d, type Pair } from "../ops/functional.js";
 import type { Generator } from "../random.js";
@@ -19,6 +20,7 @@ export class Conv2d extends Module {
   readonly bias: Parameter | null;
   readonly #options: Omit<Conv2dOptions, "bias">;
 
+  /** @throws TorchError when `options.groups` does not divide the channels on both sides */
   constructor(
     readonly inChannels: number,
     readonly outChannels: number,
@@ -27,9 +29,15 @@ export class Conv2d extends Module {
   ) {
     super();
     const { bias = true, generator, ...rest } = options;
+    const { groups = 1 } = rest;
+    if (!(Number.isInteger(groups) && groups >= 1 && inChannels % groups === 0 && outChannels % groups === 0)) {
+      throw new TorchError(
+        `Conv2d: inChannels and outChannels must be divisible by groups, got ${inChannels} and ${outChannels} with ${groups} groups`,
+      );
+    }
     const [height, width] = typeof kernel === "number" ? [kernel, kernel] : kernel;
     this.#options = rest;
-    this.weight = scope(() => new Parameter(zeros([outChannels, inChannels / (rest.groups ?? 1), height, width])));
+    this.weight = scope(() => new Parameter(zeros([outChannels, inChannels / groups, height, width])));
     this.bias = bias ? scope(() => new Parameter(zeros([outChannels]))) : null;
     kaimingUniform_(this.weight, Math.sqrt(5), generator);
     if (this.bias) biasUniform_(this.bias, this.weight, generator);

@@ -14,7 +14,7 @@ export abstract class Module {
 
   abstract forward(input: Tensor): Tensor;
 
-  /** Direct children with their state-dict names. */
+  /** Direct children with their state-dict names; one held by two properties comes under both. */
   *namedChildren(): IterableIterator<[string, Module]> {
     for (const [key, value] of Object.entries(this)) {
       if (value instanceof Module) yield [stateName(key), value];
@@ -24,35 +24,29 @@ export abstract class Module {
     }
   }
 
-  /** This module and every one below it, with its state-dict path ("" for itself). */
+  /** This module and every one below it, with its state-dict path ("" for itself); a shared one once, at its first. */
   *namedModules(prefix = ""): IterableIterator<[string, Module]> {
-    yield [prefix, this];
-    for (const [name, child] of this.namedChildren()) yield* child.namedModules(join(prefix, name));
+    yield* walk(this, prefix, new Set());
   }
 
+  /** Every parameter with its state-dict name; a shared one once, under its first name. */
   *namedParameters(): IterableIterator<[string, Parameter]> {
-    yield* this.#named(Parameter);
+    yield* once(named(this.namedModules(), Parameter));
   }
 
+  /** Every buffer with its state-dict name; a shared one once, under its first name. */
   *namedBuffers(): IterableIterator<[string, Buffer]> {
-    yield* this.#named(Buffer);
-  }
-
-  *#named<T extends Tensor>(kind: abstract new (...args: never[]) => T): IterableIterator<[string, T]> {
-    for (const [path, module] of this.namedModules()) {
-      for (const [key, value] of Object.entries(module)) {
-        if (value instanceof kind) yield [join(path, stateName(key)), value];
-      }
-    }
+    yield* once(named(this.namedModules(), Buffer));
   }
 
   parameters(): Parameter[] {
     return Array.from(this.namedParameters(), ([, parameter]) => parameter);
   }
 
-  /** Parameters and buffers by their PyTorch names; the tensors themselves, not copies. */
+  /** Parameters and buffers by their PyTorch names, shared ones under each; the tensors themselves, not copies. */
   stateDict(): Map<string, Tensor> {
-    return new Map<string, Tensor>([...this.namedParameters(), ...this.namedBuffers()]);
+    const places = [...walk(this, "")];
+    return new Map<string, Tensor>([...named(places, Parameter), ...named(places, Buffer)]);
   }
 
   /**
@@ -105,6 +99,36 @@ export abstract class Module {
   /** Frees parameters and buffers. */
   dispose(): void {
     for (const tensor of this.stateDict().values()) tensor.dispose();
+  }
+}
+
+/** A module and all below it by path: every path to a shared one, or the first only when `seen` is given. */
+function* walk(module: Module, path: string, seen?: Set<Module>): IterableIterator<[string, Module]> {
+  if (seen?.has(module)) return;
+  seen?.add(module);
+  yield [path, module];
+  for (const [name, child] of module.namedChildren()) yield* walk(child, join(path, name), seen);
+}
+
+/** The tensors of a kind that modules hold themselves. */
+function* named<T extends Tensor>(
+  modules: Iterable<[string, Module]>,
+  kind: abstract new (...args: never[]) => T,
+): IterableIterator<[string, T]> {
+  for (const [path, module] of modules) {
+    for (const [key, value] of Object.entries(module)) {
+      if (value instanceof kind) yield [join(path, stateName(key)), value];
+    }
+  }
+}
+
+/** Each value under its first name. */
+function* once<T>(entries: Iterable<[string, T]>): IterableIterator<[string, T]> {
+  const seen = new Set<T>();
+  for (const entry of entries) {
+    if (seen.has(entry[1])) continue;
+    seen.add(entry[1]);
+    yield entry;
   }
 }
 

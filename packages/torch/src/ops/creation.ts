@@ -42,7 +42,8 @@ function dtypeOf(array: TensorArray): DType {
  * @param options.shape - for a typed array; default `[length]`
  * @param options.dtype - default: of a typed array its own, `bool` for booleans, else float32 (JavaScript does not
  *   tell 2 from 2.0, so whole numbers are no integers here)
- * @throws TorchError for ragged arrays, or a length that is not the shape's
+ * @throws TorchError for ragged arrays, a length that is not the shape's, or a number that an integer type cannot hold
+ *   (fractions are cut off, as in PyTorch)
  */
 export function tensor(
   data: Nested | TensorArray,
@@ -51,7 +52,8 @@ export function tensor(
   let made: Tensor;
   if (ArrayBuffer.isView(data)) {
     const own = options.dtype === "bool" && data instanceof Uint8Array ? "bool" : rawDType(data, options.dtype);
-    made = Tensor.fromHandle(native().fromBytes(data, own, options.shape ?? [data.length]));
+    if (options.dtype && options.dtype !== own) checkRange(data, options.dtype, own);
+    made = Tensor.fromHandle(native().fromBytes(unshared(data), own, options.shape ?? [data.length]));
   } else {
     const shape: number[] = [];
     for (let level: Nested = data; Array.isArray(level); level = level[0] as Nested) {
@@ -84,6 +86,7 @@ export function tensor(
       }
     };
     fill(data, 0);
+    if (options.dtype) checkRange(flat, options.dtype, "float64");
     const wide = Tensor.fromHandle(native().fromBytes(flat, "float64", shape));
     made = wide.to(options.dtype ?? (booleans && flat.length > 0 ? "bool" : "float32"));
     if (made.dtype !== "float64") wide.dispose();
@@ -97,6 +100,37 @@ export function tensor(
 function rawDType(data: TensorArray, wanted: DType | undefined): DType {
   if (data instanceof Uint16Array && (wanted === "float16" || wanted === "bfloat16")) return wanted;
   return dtypeOf(data);
+}
+
+/** Least and greatest number of each integer type; of int64, the greatest that is a number of JavaScript's. */
+const ranges: Partial<Record<DType, readonly [number, number]>> = {
+  int64: [-(2 ** 63), 2 ** 63 - 1024],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  int16: [-(2 ** 15), 2 ** 15 - 1],
+  int8: [-128, 127],
+  uint8: [0, 255],
+};
+
+/** @throws TorchError for a number in `data`, of type `from`, that the integer type `to` cannot hold */
+function checkRange(data: TensorArray, to: DType, from: DType): void {
+  const range = ranges[to];
+  if (!range) return;
+  const [least, greatest] = range;
+  const source = ranges[from];
+  if (source && source[0] >= least && source[1] <= greatest) return;
+  for (let at = 0; at < data.length; at++) {
+    const value = data[at]!;
+    const whole = typeof value === "bigint" ? value : Math.trunc(value);
+    if (whole >= least && whole <= greatest) continue;
+    const limits = to === "int64" ? "-2^63 to 2^63 - 1" : `${least} to ${greatest}`;
+    throw new TorchError(`tensor: expected numbers that ${to} can hold (${limits}), got ${value} as number ${at}`);
+  }
+}
+
+/** The data, or a copy's bytes when other threads share them: the addon takes no shared memory. */
+function unshared(data: TensorArray): NodeJS.TypedArray {
+  if (!(data.buffer instanceof SharedArrayBuffer)) return data;
+  return Uint8Array.from(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
 }
 
 type Size = readonly number[];

@@ -108,6 +108,7 @@ const normaliseBatch = operator<
 /**
  * Batch normalisation of `[N, C, …]`; in training with the batch's statistics, which also move the running ones
  * (in place), else with the running ones.
+ * @throws TorchError in training when a channel has one value only: it has no variance
  */
 export function batchNorm(
   input: Tensor,
@@ -121,6 +122,11 @@ export function batchNorm(
     eps?: number;
   },
 ): Tensor {
+  if (options.training && input.dim >= 2 && input.numel === input.size(1) && input.numel > 0) {
+    throw new TorchError(
+      `batchNorm: expected more than one value per channel when training, got input [${input.shape.join(", ")}]`,
+    );
+  }
   return normaliseBatch(
     input,
     options.weight ?? null,

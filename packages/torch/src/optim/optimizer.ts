@@ -20,6 +20,12 @@ export abstract class Optimizer {
     kinds: readonly string[],
   ) {
     if (parameters.length === 0) throw new TorchError("optimizer: expected at least one parameter, got none");
+    const again = parameters.findIndex((parameter, at) => parameters.indexOf(parameter) < at);
+    if (again >= 0) {
+      throw new TorchError(
+        `optimizer: expected every parameter once, got number ${parameters.indexOf(parameters[again]!)} again as number ${again}`,
+      );
+    }
     checkNonNegative("learningRate", learningRate);
     this.learningRate = learningRate;
     this.steps = new Float64Array(parameters.length);

@@ -118,6 +118,39 @@ it("BatchNorm2d moves its running statistics as PyTorch, batch after batch", () 
   });
 });
 
+it("BatchNorm2d refuses to train on one value per channel, and changes nothing then", () => {
+  scope(() => {
+    const module = new nn.BatchNorm2d(3);
+    const one = torch.ones([1, 3, 1, 1]);
+    const { runningMean, runningVar } = module;
+    const message = "batchNorm: expected more than one value per channel when training, got input [1, 3, 1, 1]";
+    expect(() => module.forward(one)).toThrow(new torch.TorchError(message));
+    expect(() => torch.batchNorm(one, { runningMean, runningVar, training: true })).toThrow(message);
+    expect(() => module.forward(torch.ones([2, 4, 2, 2]))).toThrow(torch.TorchError);
+    expect(runningMean.toNumbers()).toEqual([0, 0, 0]);
+    expect(runningVar.toNumbers()).toEqual([1, 1, 1]);
+    expect(module.numBatchesTracked.item()).toBe(0);
+
+    expect(module.forward(torch.ones([1, 3, 1, 2])).toNumbers()).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(module.numBatchesTracked.item()).toBe(1);
+    expect(module.eval().forward(one).shape).toEqual([1, 3, 1, 1]);
+    module.dispose();
+  });
+});
+
+it("Conv2d refuses groups that do not divide the channels", () => {
+  const message = (inputs: number, outputs: number, groups: number) =>
+    `Conv2d: inChannels and outChannels must be divisible by groups, got ${inputs} and ${outputs} with ${groups} groups`;
+  for (const [inputs, outputs, groups] of [[3, 4, 2], [4, 3, 2], [4, 4, 0], [4, 4, -1], [4, 4, 0.5]] as const) {
+    expect(() => new nn.Conv2d(inputs, outputs, 3, { groups })).toThrow(
+      new torch.TorchError(message(inputs, outputs, groups)),
+    );
+  } // biome-ignore format: a table
+  const module = new nn.Conv2d(4, 6, 3, { groups: 2 });
+  expect(module.weight.shape).toEqual([6, 2, 3, 3]);
+  module.dispose();
+});
+
 describe("initial values", () => {
   const initialisers: Record<string, (weight: Tensor, generator: torch.Generator) => Tensor> = {
     kaimingUniform: (weight, generator) => nn.kaimingUniform_(weight, 0, generator),

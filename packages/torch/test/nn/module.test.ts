@@ -101,3 +101,57 @@ it("refuses a state that does not fit, and changes nothing then", () => {
     block.dispose();
   });
 });
+
+/** One layer under two names, its weight under a third; another layer alone and twice in a list. */
+class Tied extends nn.Module {
+  readonly a = new nn.Linear(2, 2);
+  readonly b = this.a;
+  readonly c = new nn.BatchNorm2d(2);
+  readonly layers = [this.c, this.c];
+  readonly scale = this.a.weight;
+  override forward(input: Tensor): Tensor {
+    return input;
+  }
+}
+
+it("lists what is shared once, under its first name, and keeps every name in the state, as PyTorch", () => {
+  scope(() => {
+    const tied = new Tied();
+    const names = (entries: Iterable<[string, unknown]>) => Array.from(entries, ([name]) => name);
+    expect(names(tied.namedModules())).toEqual(["", "a", "c"]);
+    expect(names(tied.namedParameters())).toEqual(["scale", "a.bias", "c.weight", "c.bias"]);
+    expect(names(tied.namedBuffers())).toEqual(["c.running_mean", "c.running_var", "c.num_batches_tracked"]);
+    expect(tied.parameters()).toEqual([tied.a.weight, tied.a.bias, tied.c.weight, tied.c.bias]);
+    expect(new Set(names(tied.stateDict()))).toEqual(
+      new Set([
+        ...["scale", "a.weight", "a.bias", "b.weight", "b.bias"],
+        ...["c", "layers.0", "layers.1"].flatMap((path) =>
+          ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"].map((name) => `${path}.${name}`),
+        ),
+      ]),
+    );
+    expect(tied.stateDict().get("b.weight")).toBe(tied.a.weight);
+
+    tied.loadStateDict(new Map(Array.from(tied.stateDict(), ([name, value]) => [name, torch.full(value.shape, 3)])));
+    expect(tied.a.weight.toNumbers()).toEqual([3, 3, 3, 3]);
+
+    // Listed twice, it would move twice.
+    tied.loadStateDict(new Map(Array.from(tied.stateDict(), ([name, value]) => [name, torch.zeros(value.shape)])));
+    const optimizer = new torch.optim.SGD(tied.parameters(), { learningRate: 1 });
+    tied.a.weight.sum().backward();
+    optimizer.step();
+    expect(tied.a.weight.toNumbers()).toEqual([-1, -1, -1, -1]);
+    tied.dispose();
+    expect(tied.a.weight.isDisposed && tied.c.runningVar.isDisposed).toBe(true);
+  });
+});
+
+it("finds an end among modules that hold each other", () => {
+  class Child extends nn.Identity {
+    parent: nn.Module | null = null;
+  }
+  const child = new Child();
+  const parent = new nn.Sequential(child);
+  child.parent = parent;
+  expect(Array.from(parent.namedModules(), ([name]) => name)).toEqual(["", "0"]);
+});

@@ -221,6 +221,25 @@ describe("a step", () => {
     });
   });
 
+  it("keeps the square of a huge gradient finite, as PyTorch, on both paths", () => {
+    scope(() => {
+      for (const strided of [false, true]) {
+        const start = torch.ones([2, 2]);
+        const parameter = new Parameter(strided ? start.t() : start);
+        const optimizer = new optim.Adam([parameter], { learningRate: 0.1 });
+        parameter.grad = tensor([[1e20, 1e20], [1e20, 0.5]]); // biome-ignore format: a matrix
+        optimizer.step();
+        // PyTorch 1.13.0: (1 − β₂) · g · g from the left; g · g = 1e40 is beyond float32.
+        const square = 1.0000001201466413e37;
+        const expected = [square, square, square, 0.0002500000118743628];
+        allClose(optimizer.stateDict().get("exp_avg_sq.0")!.toNumbers(), expected, { relative: 2e-7, absolute: 0 });
+        allClose(parameter.toNumbers(), new Array(4).fill(0.9000000357627869), { relative: 2e-7, absolute: 0 });
+        parameter.dispose();
+        optimizer.dispose();
+      }
+    });
+  });
+
   it("converts a lower precision through operators: bfloat16", () => {
     scope(() => {
       const parameter = new Parameter(torch.ones([2], { dtype: "bfloat16" }));
@@ -248,6 +267,13 @@ it("refuses settings that make no sense", () => {
     /weightDecay/,
   );
   expect(() => new optim.SGD(parameters, { learningRate: 1, nesterov: true })).toThrow(/nesterov needs a momentum/);
+  const other = new Parameter(torch.zeros([1]));
+  for (const kind of ["SGD", "Adam", "AdamW"] as const) {
+    expect(() => make(kind, [other, parameter, other], { learningRate: 1 } as never)).toThrow(
+      new torch.TorchError("optimizer: expected every parameter once, got number 0 again as number 2"),
+    );
+  }
+  other.dispose();
   parameter.dispose();
 });
 
