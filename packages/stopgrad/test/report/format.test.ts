@@ -35,7 +35,8 @@ describe("numbers as people read them", () => {
     expect(formatSpread(summarise([0.6458]), formatPercent)).toBe("64.58");
     expect(formatSpread(null, formatPercent)).toBe("–");
     const difference = { difference: -0.008, interval: [-0.013, 0.003] as const, method: "paired" as const };
-    expect(formatDifference({ ...difference, n: 3, degreesOfFreedom: 2 }, formatPercent)).toBe("−0.80 [−1.30, +0.30]");
+    const counts = { means: [0.642, 0.65] as const, given: [3, 3] as const, n: 3, degreesOfFreedom: 2 };
+    expect(formatDifference({ ...difference, ...counts }, formatPercent)).toBe("−0.80 [−1.30, +0.30]");
   });
 
   it("chooses units and words", () => {
