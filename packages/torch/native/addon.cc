@@ -6,6 +6,8 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/version.h>
 
+#include <dlfcn.h>
+
 namespace stopgrad {
 
 Napi::Error makeError(Napi::Env env, const std::string& message) {
@@ -67,6 +69,10 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
     if (threads < 1 || threads > 4096)
       throw UsageError("expected threads in 1 to 4096, got " + std::to_string(threads));
     at::set_num_threads(static_cast<int>(threads));
+    // Debian's OpenBLAS has threads of its own, which libtorch does not know of.
+    static const auto setBlasThreads =
+        reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+    if (setBlasThreads) setBlasThreads(static_cast<int>(threads));
     return info.Env().Undefined();
   });
 
