@@ -2,7 +2,7 @@
 // quick.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { stopgradVersion } from "../version.js";
-import { type CommonOptions, describeError, exitCodes, note, printJson } from "./context.js";
+import { describeError, exitCodes, note, printJson } from "./context.js";
 
 const program = new Command("stopgrad")
   .description("What does training a network end to end give it that training it piece by piece does not?")
@@ -108,7 +108,7 @@ function wrongUsage({ code, message }: CommanderError): { message: string; code:
 }
 
 function wantsJson(args: readonly string[]): boolean {
-  return args.includes("--json" satisfies `--${keyof CommonOptions}`);
+  return args.includes("--json");
 }
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

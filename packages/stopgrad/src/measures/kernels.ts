@@ -41,8 +41,9 @@ export function asRows(values: Tensor, smallest: number): Tensor {
 export function squaredDistances(rows: Tensor): Tensor {
   return scope(() => {
     const wide = rows.to("float64");
-    const centre = mean(wide, [0], { keepDim: true });
-    const centred = rows.dtype === "float64" ? sub(rows, centre) : wide.sub_(centre); // [N, D]
+    const means = mean(wide, [0], { keepDim: true }); // [1, D]
+    // A conversion is ours to write over; float64 rows are the caller's own.
+    const centred = rows.dtype === "float64" ? sub(rows, means) : wide.sub_(means); // [N, D]
     const products = matmul(centred, centred.t()); // [N, N]
     const norms = diagonal(products); // [N]
     // A number that is not finite leaves no norm finite, so that only N numbers need a look.
