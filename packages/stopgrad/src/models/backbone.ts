@@ -2,6 +2,7 @@
 // cut and representations measured. A model knows nothing of losses, heads or cuts.
 import { type Generator, nn, noGrad, scope, type Tensor, zeros } from "@stopgrad/torch";
 import type { RegistryEntry } from "../registry.js";
+import { inPrecision, layOutFor, type Precision } from "./precision.js";
 
 /** `[C, H, W]` of an image, or `[D]` of a vector. */
 export type FeatureShape = readonly number[];
@@ -23,9 +24,12 @@ export class Stage extends nn.Module {
     yield* Object.entries(this.parts);
   }
 
+  /** See `Backbone.usePrecision`. */
+  precision: Precision = "float32";
+
   /** In a scope of its own: what autograd does not need is freed at once. */
   override forward(input: Tensor): Tensor {
-    return scope(() => this.body(input));
+    return scope(() => inPrecision(this.precision, () => this.body(input)));
   }
 }
 
@@ -44,6 +48,13 @@ export class Backbone extends nn.Module {
   override *namedChildren(): IterableIterator<[string, nn.Module]> {
     for (const stage of this.stages) yield* stage.namedChildren();
     if (this.classifier) yield* this.classifier.namedChildren();
+  }
+
+  /** Computes every stage, and so its output, in `precision` from now on. Returns itself. */
+  usePrecision(precision: Precision): this {
+    for (const stage of this.classifier ? [...this.stages, this.classifier] : this.stages) stage.precision = precision;
+    layOutFor(precision, this);
+    return this;
   }
 
   /** Images `[N, C, H, W]`, normalised → logits `[N, K]`. */

@@ -35,7 +35,8 @@ export const lenet5: Model = {
     const fc2 = new nn.Linear(third!, fourth!, { generator });
     const fc3 = new nn.Linear(fourth!, classes, { generator });
 
-    const convolve = (layer: nn.Module) => (input: Tensor) => maxPool2d(relu_(layer.forward(input)), 2);
+    // The largest of rectified values is the rectified largest, and there are four times fewer of them.
+    const convolve = (layer: nn.Module) => (input: Tensor) => relu_(maxPool2d(layer.forward(input), 2));
     return new Backbone(
       [
         new Stage("conv1", { conv1 }, convolve(conv1)),

@@ -1,6 +1,6 @@
 // ResNet-18 for small images (He et al. 2015, in the CIFAR form of arXiv 2402.09050): a 3x3 stem without pooling and
 // eight basic blocks in four groups. Stem and blocks are the nine stages; state-dict names are torchvision's.
-import { adaptiveAvgPool2d, add, type Generator, nn, relu_, type Tensor } from "@stopgrad/torch";
+import { adaptiveAvgPool2d, type Generator, nn, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
 import { Backbone, type Model, Stage } from "./backbone.js";
 
@@ -24,9 +24,11 @@ export const resnet18: Model = {
     const { width, dropout } = options.parse(given);
     const conv1 = new nn.Conv2d(channels, width, 3, { padding: 1, bias: false, generator });
     const bn1 = new nn.BatchNorm2d(width);
-    const drop = new nn.Dropout(dropout, { generator: dropoutGenerator });
+    const drop = new nn.Dropout(dropout, { generator: dropoutGenerator, recompute: true });
     const stages = [
-      new Stage("stem", { conv1, bn1, drop }, (input) => drop.forward(relu_(bn1.forward(conv1.forward(input))))),
+      new Stage("stem", { conv1, bn1, drop }, (input) =>
+        drop.forward(bn1.normalise(conv1.forward(input), { rectify: true })),
+      ),
     ];
     let inputs = width;
     for (let group = 0; group < GROUPS; group++) {
@@ -69,8 +71,8 @@ export class BasicBlock extends nn.Module {
   }
 
   override forward(input: Tensor): Tensor {
-    const inner = relu_(this.bn1.forward(this.conv1.forward(input)));
-    const residual = this.bn2.forward(this.conv2.forward(inner));
-    return relu_(add(residual, this.downsample ? this.downsample.forward(input) : input));
+    const inner = this.bn1.normalise(this.conv1.forward(input), { rectify: true });
+    const residual = this.downsample ? this.downsample.forward(input) : input;
+    return this.bn2.normalise(this.conv2.forward(inner), { residual, rectify: true });
   }
 }

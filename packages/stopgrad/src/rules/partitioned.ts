@@ -5,9 +5,9 @@
 // backward at once, and its output goes on behind a stop-gradient. Only one module's activations are alive at a time.
 // One optimizer step follows for all: activations were computed with the weights before it, so that stepping module by
 // module would give the same.
-import { crossEntropy, nn, type optim, scope, type Tensor } from "@stopgrad/torch";
+import { crossEntropy, nn, type optim, scope, type Tensor, TorchError } from "@stopgrad/torch";
 import { z } from "zod";
-import { type Backbone, forwardThrough, type Stage, stageShapes } from "../models/index.js";
+import { type Backbone, forwardThrough, inPrecision, type Stage, stageShapes } from "../models/index.js";
 import type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
 
 export const partitioned: Rule = {
@@ -22,7 +22,7 @@ interface LocalModule {
   readonly name: string;
   readonly stages: readonly Stage[];
   /** From the module's output to what the loss wants; null: the output itself. */
-  readonly readout: nn.Module | null;
+  readonly readout: { forward(hidden: Tensor): Tensor } | null;
   /** Cross-entropy where the classifier is the readout, else the local loss. */
   readonly loss: (output: Tensor, labels: Tensor) => Tensor;
 }
@@ -52,8 +52,8 @@ class PartitionedRule implements LearningRule {
   readonly #optimizer: optim.Optimizer;
 
   constructor(context: RuleContext) {
-    const { backbone, loss, head } = context;
-    this.backbone = backbone;
+    const { backbone, loss, head, precision } = context;
+    this.backbone = backbone.usePrecision(precision);
     const shapes = stageShapes(backbone, context.inputShape);
     const localLoss = (output: Tensor, labels: Tensor) => loss.entry.compute(loss.options, { output, labels });
 
@@ -69,12 +69,13 @@ class PartitionedRule implements LearningRule {
       const name = moduleName(stages, context.moduleSizes.length);
       const isLast = at === context.moduleSizes.length - 1;
       if (isLast && attached) return { name, stages, readout: backbone.classifier, loss: crossEntropy };
-      const readout = head.entry.create(head.options, {
+      const made = head.entry.create(head.options, {
         shape: shapes[end - 1]!,
         outputs: context.classes,
         generator: context.headGenerator,
       });
-      if (readout) heads.set(name, readout);
+      if (made) heads.set(name, made);
+      const readout = made && { forward: (hidden: Tensor) => inPrecision(precision, () => made.forward(hidden)) };
       return { name, stages, readout, loss: localLoss };
     });
     this.moduleNames = this.#modules.map((module) => module.name);
@@ -99,7 +100,7 @@ class PartitionedRule implements LearningRule {
         const output = scope(() => {
           const hidden = forwardThrough(module.stages, features);
           const seen = module.readout ? module.readout.forward(hidden) : hidden;
-          const loss = module.loss(seen, labels);
+          const loss = module.loss(inFull(seen), labels);
           loss.backward();
           losses.push({ module: module.name, loss: loss.item() });
           if (predicts) correct = countCorrect(seen, labels);
@@ -110,7 +111,7 @@ class PartitionedRule implements LearningRule {
       }
       const classifier = this.#detachedClassifier;
       if (classifier) {
-        const logits = classifier.forward(features);
+        const logits = inFull(classifier.forward(features));
         const loss = crossEntropy(logits, labels);
         loss.backward();
         losses.push({ module: classifier.name, loss: loss.item() });
@@ -123,7 +124,7 @@ class PartitionedRule implements LearningRule {
   }
 
   logits(images: Tensor): Tensor {
-    return this.backbone.forward(images);
+    return scope(() => inFull(this.backbone.forward(images)));
   }
 
   setLearningRate(rate: number): void {
@@ -131,17 +132,22 @@ class PartitionedRule implements LearningRule {
   }
 
   stateDict(): Map<string, Tensor> {
+    return new Map([...this.#weights(), ...prefixed("optimizer.", this.#optimizer.stateDict())]);
+  }
+
+  #weights(): Map<string, Tensor> {
     return new Map([
       ...prefixed("backbone.", this.backbone.stateDict()),
       ...prefixed("heads.", this.auxiliary?.stateDict() ?? new Map()),
-      ...prefixed("optimizer.", this.#optimizer.stateDict()),
     ]);
   }
 
   loadStateDict(saved: ReadonlyMap<string, Tensor>): void {
+    // All that can be refused is refused before anything is changed; the optimizer looks at all of its own first.
+    requireFit(this.#weights(), saved);
+    this.#optimizer.loadStateDict(unprefixed("optimizer.", saved));
     this.backbone.loadStateDict(unprefixed("backbone.", saved));
     this.auxiliary?.loadStateDict(unprefixed("heads.", saved));
-    this.#optimizer.loadStateDict(unprefixed("optimizer.", saved));
   }
 
   dispose(): void {
@@ -158,9 +164,38 @@ function moduleName(stages: readonly Stage[], modules: number): string {
   return first === last ? first : `${first}-${last}`;
 }
 
+/** What losses are taken of: sums over classes and the batch need float32. */
+function inFull(seen: Tensor): Tensor {
+  return seen.dtype === "float32" ? seen : seen.to("float32");
+}
+
 /** How many rows of `[N, K]` have their largest entry at the label. */
 export function countCorrect(logits: Tensor, labels: Tensor): number {
   return scope(() => logits.argmax(1).eq(labels).sum().item());
+}
+
+/**
+ * Whether saved weights are those of this backbone and these heads.
+ * @throws TorchError naming what is missing, what is not known, or the first tensor of another shape
+ */
+function requireFit(mine: ReadonlyMap<string, Tensor>, saved: ReadonlyMap<string, Tensor>): void {
+  const missing = [...mine.keys()].filter((name) => !saved.has(name));
+  const known = (name: string) => mine.has(name) || !/^(backbone|heads)\./.test(name);
+  const unexpected = [...saved.keys()].filter((name) => !known(name));
+  const parts = [
+    ...(missing.length > 0 ? [`missing ${missing.join(", ")}`] : []),
+    ...(unexpected.length > 0 ? [`unexpected ${unexpected.join(", ")}`] : []),
+  ];
+  if (parts.length > 0) throw new TorchError(`the saved state does not fit this rule: ${parts.join("; ")}`);
+  for (const [name, { shape }] of mine) {
+    const source = saved.get(name)!;
+    if (source.isDisposed) throw new TorchError(`the saved ${name} was disposed`);
+    if (source.shape.join() !== shape.join()) {
+      throw new TorchError(
+        `the saved state does not fit this rule: expected ${name} [${shape.join(", ")}], got [${source.shape.join(", ")}]`,
+      );
+    }
+  }
 }
 
 function prefixed(prefix: string, state: ReadonlyMap<string, Tensor>): [string, Tensor][] {

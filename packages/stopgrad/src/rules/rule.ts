@@ -2,7 +2,7 @@
 import type { Generator, nn, Tensor } from "@stopgrad/torch";
 import type { Head } from "../heads/index.js";
 import type { LocalLoss } from "../losses/index.js";
-import type { Backbone } from "../models/index.js";
+import type { Backbone, Precision } from "../models/index.js";
 import type { OptimizerEntry, OptimizerSettings } from "../optimizers/index.js";
 import type { RegistryEntry } from "../registry.js";
 
@@ -31,12 +31,15 @@ export interface LearningRule {
   readonly moduleNames: readonly string[];
   /** One optimizer step on one batch, in training mode. */
   step(batch: Batch): StepResult;
-  /** Normalised images `[N, C, H, W]` → logits `[N, K]`, for evaluation. */
+  /** Normalised images `[N, C, H, W]` → logits `[N, K]`, float32, for evaluation. */
   logits(images: Tensor): Tensor;
   setLearningRate(rate: number): void;
   /** Everything a resumed run needs, under `backbone.`, `heads.` and `optimizer.`. */
   stateDict(): Map<string, Tensor>;
-  /** @throws TorchError when the saved state does not fit */
+  /**
+   * Copies saved state in; tensors under other prefixes are not looked at.
+   * @throws TorchError when a tensor is missing, not known or of another shape; nothing is changed then
+   */
   loadStateDict(saved: ReadonlyMap<string, Tensor>): void;
   dispose(): void;
 }
@@ -46,6 +49,8 @@ export interface RuleContext {
   /** `[C, H, W]`. */
   inputShape: readonly number[];
   classes: number;
+  /** Of the backbone and the heads. */
+  precision: Precision;
   /** How many stages each module holds. */
   moduleSizes: readonly number[];
   /** Whether the last module is trained through the classifier, or the classifier on its detached output. */

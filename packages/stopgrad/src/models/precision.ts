@@ -1,0 +1,16 @@
+// In which precision a network computes. Parameters, their gradients, the optimizer and losses are float32 always.
+import { autocast, type nn } from "@stopgrad/torch";
+
+export const precisions = ["float32", "bfloat16"] as const;
+/** `bfloat16`: convolutions, linear layers and what lies between them in 16 bits, by libtorch's autocast. */
+export type Precision = (typeof precisions)[number];
+
+/** Runs a forward pass in a precision. Backward passes belong outside: each operator takes the type of its forward. */
+export function inPrecision<R>(precision: Precision, forward: () => R, device: "cpu" | "cuda" = "cpu"): R {
+  return precision === "float32" ? forward() : autocast(precision, forward, { device });
+}
+
+/** How a module's parameters lie in memory where its precision computes fastest: channels last for 16 bits. */
+export function layOutFor(precision: Precision, module: nn.Module): void {
+  module.to({ memoryFormat: precision === "float32" ? "contiguous_format" : "channels_last" });
+}
