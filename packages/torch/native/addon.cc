@@ -16,6 +16,17 @@ Napi::Error makeError(Napi::Env env, const std::string& message) {
   return Napi::Error(env, state.errorClass.New({Napi::String::New(env, message)}));
 }
 
+/** What to do when a kernel lacks an element type, which libtorch says as `"dot" not implemented for 'Half'`. */
+static std::string cureOf(const std::string& message) {
+  const std::string mark = "not implemented for '";
+  const size_t at = message.find(mark);
+  if (at == std::string::npos) return "";
+  const std::string type = message.substr(at + mark.size());
+  const bool half = type.rfind("Half", 0) == 0 || type.rfind("BFloat16", 0) == 0;
+  return half ? "; this libtorch has no such kernel on this device: convert to float32 first"
+              : "; convert to an element type it has, such as float32, first";
+}
+
 std::string messageOf(const std::exception& error) {
   std::string text;
   if (const auto* torchError = dynamic_cast<const c10::Error*>(&error)) {
@@ -31,7 +42,7 @@ std::string messageOf(const std::exception& error) {
     if (at != std::string::npos) text.resize(at);
   }
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  return text;
+  return text + cureOf(text);
 }
 
 namespace {
@@ -79,6 +90,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   registerTensors(env, exports);
   registerOperators(env, exports);
   registerAutograd(env, exports);
+  registerAutocast(env, exports);
+  registerForward(env, exports);
   registerMemory(env, exports);
   registerRandom(env, exports);
   registerOptim(env, exports);

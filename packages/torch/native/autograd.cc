@@ -1,8 +1,13 @@
 // Reverse-mode differentiation: libtorch's autograd engine, grad mode, and a leaf's accumulated gradient.
 #include "native.h"
 
+#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/anomaly_mode.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/version.h>
+
+#include <mutex>
 
 namespace stopgrad {
 
@@ -36,16 +41,62 @@ Napi::Value gradients(const Napi::CallbackInfo& info, Environment& state) {
   return result;
 }
 
+/** libtorch prints the C++ stack of the failing operator as a warning; its error says what can be understood here. */
+struct Silence : c10::WarningHandler {
+#if TORCH_VERSION_MAJOR >= 2
+  void process(const c10::Warning&) override {}
+#else
+  void process(const c10::SourceLocation&, const std::string&, const bool) override {}
+#endif
+};
+
+/** The mode is the process's: counted, so that threads may use it at once. */
+class AnomalyMode {
+ public:
+  AnomalyMode() : quiet_(&silence_) {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (users++ == 0) torch::autograd::AnomalyMode::set_enabled(true, true);
+  }
+  ~AnomalyMode() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (--users == 0) torch::autograd::AnomalyMode::set_enabled(false, true);
+  }
+  AnomalyMode(const AnomalyMode&) = delete;
+  AnomalyMode& operator=(const AnomalyMode&) = delete;
+
+ private:
+  static std::mutex mutex;
+  static size_t users;
+  Silence silence_;
+#if TORCH_VERSION_MAJOR >= 2
+  c10::WarningUtils::WarningHandlerGuard quiet_;
+#else
+  c10::Warning::WarningHandlerGuard quiet_;
+#endif
+};
+std::mutex AnomalyMode::mutex;
+size_t AnomalyMode::users = 0;
+
+Napi::Value detectAnomaly(const Napi::CallbackInfo& info, Environment& state) {
+  if (!info[0].IsFunction()) throw UsageError("expected a function to run, got " + describe(state, info[0]));
+  const AnomalyMode mode;
+  return info[0].As<Napi::Function>().Call(info.Env().Undefined(), {});
+}
+
 }  // namespace
 
 void registerAutograd(Napi::Env env, Napi::Object exports) {
   define(env, exports, "backward", backward);
   define(env, exports, "gradients", gradients);
+  define(env, exports, "detectAnomaly", detectAnomaly);
   define(env, exports, "gradEnabled", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
     return Napi::Boolean::New(info.Env(), at::GradMode::is_enabled());
   });
   define(env, exports, "setGradEnabled", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
-    at::GradMode::set_enabled(toBoolean(info[0], "enabled"));
+    const bool wanted = toBoolean(info[0], "enabled");
+    // A cast that autocast cached while nothing was recorded leads to no gradient: it must not be used from now on.
+    if (wanted && !at::GradMode::is_enabled()) at::autocast::clear_cache();
+    at::GradMode::set_enabled(wanted);
     return info.Env().Undefined();
   });
   define(env, exports, "requiresGrad", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {

@@ -124,6 +124,7 @@ double toNumber(Napi::Value value, const char* what);
 bool toBoolean(Napi::Value value, const char* what);
 std::vector<int64_t> toShape(Napi::Value value, const char* what);
 at::ScalarType toScalarType(Napi::Value value, const char* what);
+at::MemoryFormat toMemoryFormat(Napi::Value value, const char* what);
 const char* scalarTypeName(at::ScalarType type);
 Napi::Value fromTensor(Napi::Env env, Environment& state, at::Tensor tensor);
 std::string describe(Environment& state, Napi::Value value);
@@ -166,6 +167,8 @@ void define(Napi::Env env, Napi::Object exports, const char* name, Body body) {
 void registerTensors(Napi::Env env, Napi::Object exports);
 void registerOperators(Napi::Env env, Napi::Object exports);
 void registerAutograd(Napi::Env env, Napi::Object exports);
+void registerAutocast(Napi::Env env, Napi::Object exports);
+void registerForward(Napi::Env env, Napi::Object exports);
 void registerMemory(Napi::Env env, Napi::Object exports);
 void registerRandom(Napi::Env env, Napi::Object exports);
 void registerOptim(Napi::Env env, Napi::Object exports);

@@ -88,7 +88,21 @@ void registerTensors(Napi::Env env, Napi::Object exports) {
     return Napi::String::New(info.Env(), toTensor(state, info[0], "tensor").device().str());
   });
   define(env, exports, "isContiguous", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
-    return Napi::Boolean::New(info.Env(), toTensor(state, info[0], "tensor").is_contiguous());
+    const at::Tensor& tensor = toTensor(state, info[0], "tensor");
+    const at::MemoryFormat format =
+        info[1].IsUndefined() ? at::MemoryFormat::Contiguous : toMemoryFormat(info[1], "format");
+    if (format == at::MemoryFormat::Preserve) throw UsageError("expected a format to compare with, got \"preserve\"");
+    return Napi::Boolean::New(info.Env(), tensor.is_contiguous(format));
+  });
+  define(env, exports, "storageOffset", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    return Napi::Number::New(info.Env(), static_cast<double>(toTensor(state, info[0], "tensor").storage_offset()));
+  });
+  define(env, exports, "sharesStorage", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
+    const at::Tensor first = toTensor(state, info[0], "tensor");
+    const at::Tensor second = toTensor(state, info[1], "other");
+    return Napi::Boolean::New(info.Env(), first.has_storage() && second.has_storage() &&
+                                              first.storage().unsafeGetStorageImpl() ==
+                                                  second.storage().unsafeGetStorageImpl());
   });
   define(env, exports, "isLive", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
     return Napi::Boolean::New(info.Env(), info[0].IsNumber() &&

@@ -29,6 +29,12 @@ constexpr NamedCode kMemoryFormats[] = {
     {"contiguous_format", static_cast<int64_t>(at::MemoryFormat::Contiguous)},
     {"preserve_format", static_cast<int64_t>(at::MemoryFormat::Preserve)},
     {"channels_last", static_cast<int64_t>(at::MemoryFormat::ChannelsLast)},
+    {"channels_last_3d", static_cast<int64_t>(at::MemoryFormat::ChannelsLast3d)},
+    // The names of the TypeScript side.
+    {"row-major", static_cast<int64_t>(at::MemoryFormat::Contiguous)},
+    {"preserve", static_cast<int64_t>(at::MemoryFormat::Preserve)},
+    {"channels-last", static_cast<int64_t>(at::MemoryFormat::ChannelsLast)},
+    {"channels-last-3d", static_cast<int64_t>(at::MemoryFormat::ChannelsLast3d)},
 };
 constexpr NamedCode kLayouts[] = {{"strided", static_cast<int64_t>(at::Layout::Strided)}};
 
@@ -69,7 +75,7 @@ int64_t integerOrName(Environment& state, Napi::Value value, const c10::Argument
     case c10::TypeKind::ScalarTypeType:
       return codeOf(state, value, what, kScalarTypes, "an element type such as \"float32\"");
     case c10::TypeKind::MemoryFormatType:
-      return codeOf(state, value, what, kMemoryFormats, "a memory format such as \"channels_last\"");
+      return codeOf(state, value, what, kMemoryFormats, "a memory format such as \"channels-last\"");
     case c10::TypeKind::LayoutType:
       return codeOf(state, value, what, kLayouts, "the layout \"strided\"");
     default:
@@ -311,6 +317,11 @@ at::ScalarType toScalarType(Napi::Value value, const char* what) {
   Environment& state = environment(value.Env());
   return static_cast<at::ScalarType>(
       codeOf(state, value, what, kScalarTypes, "an element type such as \"float32\""));
+}
+
+at::MemoryFormat toMemoryFormat(Napi::Value value, const char* what) {
+  return static_cast<at::MemoryFormat>(codeOf(environment(value.Env()), value, what, kMemoryFormats,
+                                              "a memory format such as \"channels-last\""));
 }
 
 Napi::Value fromTensor(Napi::Env env, Environment& state, at::Tensor tensor) {

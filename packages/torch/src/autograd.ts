@@ -1,5 +1,5 @@
 // Reverse-mode differentiation: libtorch's autograd, with PyTorch's words.
-import { refusePromise } from "./errors.js";
+import { refusePromise, TorchError } from "./errors.js";
 import { native } from "./native.js";
 import { Tensor } from "./tensor.js";
 
@@ -17,6 +17,23 @@ export function noGrad<R>(body: () => R): R {
  */
 export function enableGrad<R>(body: () => R): R {
   return withGradMode("enableGrad", true, body);
+}
+
+/**
+ * Runs `body` so that a NaN in a backward pass is an error that names the operator, as
+ * `torch.autograd.detect_anomaly`: "Function 'LogBackward0' returned nan values in its 0th output". Both the operations
+ * and the `backward` belong inside. Slow, for looking for a fault; on while any thread of the process is inside.
+ * @throws TorchError when `body` returns a promise, as `noGrad`
+ */
+export function detectAnomaly<R>(body: () => R): R {
+  if (typeof body !== "function") {
+    throw new TorchError(`detectAnomaly: expected a function to run, got ${typeof body}`);
+  }
+  return native().detectAnomaly(() => {
+    const result = body();
+    refusePromise("detectAnomaly", result);
+    return result;
+  });
 }
 
 /** Whether operations are being recorded. */
@@ -41,7 +58,10 @@ export interface BackwardOptions {
   gradient?: Tensor;
   /** Keep the graph for a second pass; default: `createGraph`. */
   retainGraph?: boolean;
-  /** Record the pass itself, for derivatives of the gradient; default false. */
+  /**
+   * Record the pass itself, for derivatives of the gradient; default false. A leaf and its recorded gradient then hold
+   * each other: set `grad` to null afterwards, or use the function `grad`, which leaves nothing behind.
+   */
   createGraph?: boolean;
   /** Accumulate into these leaves only; default: every leaf that was used. */
   inputs?: readonly Tensor[];

@@ -1,7 +1,9 @@
 // @stopgrad/torch: libtorch for TypeScript. Import as a namespace: `import * as torch from "@stopgrad/torch"`.
+export { type AutocastOptions, autocast, autocastDType } from "./autocast.js";
 export {
   type BackwardOptions,
   backward,
+  detectAnomaly,
   enableGrad,
   type GradOptions,
   grad,
@@ -9,33 +11,80 @@ export {
   noGrad,
 } from "./autograd.js";
 export { TorchError } from "./errors.js";
-export { FileFormatError } from "./files.js";
+export * from "./files/index.js";
+export { forwardGradient, hvp, jvp, makeDual, type TensorFunction, unpackDual, vjp } from "./forward.js";
 export { buildFolder, type DType } from "./native.js";
 export * as nn from "./nn/index.js";
-export { parseNpy, readNpy, writeNpy } from "./npy.js";
 export { operator } from "./operator.js";
-export * from "./ops/arithmetic.js";
+export {
+  abs,
+  acos,
+  add,
+  addcdiv,
+  addcmul,
+  addmm,
+  asin,
+  atan,
+  atan2,
+  ceil,
+  clamp,
+  cos,
+  cosh,
+  div,
+  erf,
+  exp,
+  expm1,
+  floor,
+  floorDivide,
+  lerp,
+  log,
+  log1p,
+  log2,
+  log10,
+  matmul,
+  maximum,
+  minimum,
+  mul,
+  nanToNum,
+  neg,
+  pow,
+  reciprocal,
+  remainder,
+  round,
+  rsqrt,
+  sign,
+  sin,
+  sinh,
+  sqrt,
+  square,
+  sub,
+  tan,
+  trunc,
+} from "./ops/arithmetic.js";
+export * from "./ops/comparison.js";
 export * from "./ops/creation.js";
 export * from "./ops/functional.js";
+export * from "./ops/in-place.js";
+export * from "./ops/indexing.js";
 export * from "./ops/linalg.js";
 export * from "./ops/reduction.js";
 export {
+  type ConversionOptions,
   cat,
   clone,
   contiguous,
+  convertTensor,
   detach,
-  diagonal,
   expand,
   flatten,
   flip,
-  gather,
-  index,
-  indexSelect,
-  narrow,
-  oneHot,
+  type MemoryFormat,
+  movedim,
   permute,
+  repeat,
+  repeatInterleave,
   reshape,
-  select,
+  roll,
   squeeze,
   stack,
   toDevice,
@@ -44,6 +93,7 @@ export {
   unsqueeze,
   view,
 } from "./ops/shape.js";
+export * from "./ops/sorting.js";
 export * as optim from "./optim/index.js";
 export { defaultGenerator, Generator, manualSeed } from "./random.js";
 export {
@@ -60,6 +110,5 @@ export {
   setThreads,
   version,
 } from "./runtime.js";
-export { type LoadedTensors, loadSafetensors, type SaveOptions, saveSafetensors } from "./safetensors.js";
 export { keep, scope } from "./scope.js";
 export { Buffer, elementSize, Parameter, Tensor, type TensorArray } from "./tensor.js";

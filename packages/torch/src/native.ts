@@ -38,7 +38,9 @@ export interface Native {
   strides(tensor: Handle): number[];
   dtype(tensor: Handle): DType;
   device(tensor: Handle): string;
-  isContiguous(tensor: Handle): boolean;
+  isContiguous(tensor: Handle, format?: string): boolean;
+  storageOffset(tensor: Handle): number;
+  sharesStorage(tensor: Handle, other: Handle): boolean;
   isLive(tensor: Handle): boolean;
   release(tensors: Handle | readonly Handle[]): void;
   liveTensors(): number;
@@ -64,6 +66,7 @@ export interface Native {
     createGraph: boolean,
     allowUnused: boolean,
   ): (Handle | null)[];
+  detectAnomaly<R>(body: () => R): R;
   gradEnabled(): boolean;
   setGradEnabled(enabled: boolean): void;
   requiresGrad(tensor: Handle): boolean;
@@ -72,6 +75,13 @@ export interface Native {
   retainGrad(tensor: Handle): void;
   grad(tensor: Handle): Handle | null;
   setGrad(tensor: Handle, gradient: Handle | null): void;
+
+  autocast<R>(device: string, dtype: DType, enabled: boolean, cache: boolean, body: () => R): R;
+  autocastType(device: string): "bfloat16" | "float16" | null;
+
+  forwardLevel<R>(body: () => R): R;
+  makeDual(primal: Handle, tangent: Handle): Handle;
+  unpackDual(tensor: Handle): [primal: Handle, tangent: Handle | null];
 
   memory(): { liveBytes: number; peakBytes: number; cachedBytes: number };
   resetPeakBytes(): void;
@@ -89,6 +99,7 @@ export interface Native {
     parameters: readonly Handle[],
     means: readonly Handle[],
     squares: readonly Handle[],
+    largest: readonly Handle[],
     steps: Float64Array,
     learningRate: number,
     beta1: number,
@@ -96,6 +107,7 @@ export interface Native {
     epsilon: number,
     weightDecay: number,
     decoupled: boolean,
+    maximize: boolean,
   ): void;
   sgdStep(
     parameters: readonly Handle[],
@@ -106,8 +118,34 @@ export interface Native {
     dampening: number,
     weightDecay: number,
     nesterov: boolean,
+    maximize: boolean,
   ): void;
-  zeroGrad(parameters: readonly Handle[]): void;
+  rmspropStep(
+    parameters: readonly Handle[],
+    squares: readonly Handle[],
+    averages: readonly Handle[],
+    buffers: readonly Handle[],
+    steps: Float64Array,
+    learningRate: number,
+    alpha: number,
+    epsilon: number,
+    weightDecay: number,
+    momentum: number,
+    maximize: boolean,
+  ): void;
+  adagradStep(
+    parameters: readonly Handle[],
+    sums: readonly Handle[],
+    steps: Float64Array,
+    learningRate: number,
+    learningRateDecay: number,
+    weightDecay: number,
+    epsilon: number,
+    maximize: boolean,
+  ): void;
+  clipGradNorm(parameters: readonly Handle[], maxNorm: number, order: number, errorIfNotFinite: boolean): number;
+  clipGradValue(parameters: readonly Handle[], value: number): void;
+  zeroGrad(parameters: readonly Handle[], setToNone?: boolean): void;
 }
 
 /** Folder of the built addon; `STOPGRAD_BUILD` names another one, such as the sanitizer's. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as torch from "../src/index.js";
-import { enableGrad, grad, isGradEnabled, noGrad, scope, tensor } from "../src/index.js";
+import { detectAnomaly, enableGrad, grad, isGradEnabled, noGrad, scope, tensor } from "../src/index.js";
 
 const leaf = (values: number[]) => tensor(values, { dtype: "float64", requiresGrad: true });
 
@@ -104,6 +104,18 @@ describe("grad", () => {
     });
   });
 
+  it("takes inputs that are no leaves, and leaves out what lies behind them", () => {
+    scope(() => {
+      const x = leaf([3]);
+      const middle = x.mul(2);
+      const end = middle.mul(middle);
+      const [dMiddle, dX] = grad([end], [middle, x], { createGraph: true });
+      expect([dMiddle!.item(), dX!.item()]).toEqual([12, 24]);
+      expect(grad([dMiddle!], [x])[0]!.item()).toBe(4); // 2 middle = 4 x
+      expect(middle.grad).toBeNull();
+    });
+  });
+
   it("gives null for an unused input only when allowed", () => {
     scope(() => {
       const [x, unused] = [leaf([1]), leaf([1])];
@@ -155,6 +167,22 @@ describe("grad mode", () => {
       expect(noGrad(() => enableGrad(() => x.mul(2))).requiresGrad).toBe(true);
       noGrad(() => x.add_(1));
       expect(x.item()).toBe(2);
+    });
+  });
+});
+
+describe("detectAnomaly", () => {
+  it("names the operator whose gradient is NaN, and comes back", () => {
+    scope(() => {
+      const x = leaf([0, 1]);
+      const broken = () => x.mul(0).div(x.mul(0)).sum().backward();
+      expect(() => detectAnomaly(broken)).toThrow(/backward: Function 'DivBackward0' returned nan values/);
+      x.grad = null;
+      broken();
+      expect(x.grad!.toNumbers()).toEqual([Number.NaN, Number.NaN]);
+      expect(detectAnomaly(() => x.mul(2).sum().item())).toBe(2);
+      expect(() => detectAnomaly(async () => 1)).toThrow(/got one that returns a promise/);
+      expect(() => detectAnomaly(3 as never)).toThrow(torch.TorchError);
     });
   });
 });

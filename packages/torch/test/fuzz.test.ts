@@ -5,12 +5,16 @@ import * as torch from "../src/index.js";
 import { Generator, memory, scope, Tensor, TorchError } from "../src/index.js";
 import { native } from "../src/native.js";
 import * as arithmetic from "../src/ops/arithmetic.js";
+import * as comparison from "../src/ops/comparison.js";
 import * as creation from "../src/ops/creation.js";
 import * as functional from "../src/ops/functional.js";
+import * as inPlace from "../src/ops/in-place.js";
+import * as indexing from "../src/ops/indexing.js";
 import * as linalg from "../src/ops/linalg.js";
 import * as reduction from "../src/ops/reduction.js";
 import * as shape from "../src/ops/shape.js";
-import { decode, readFixture } from "./support/fixtures.js";
+import * as sorting from "../src/ops/sorting.js";
+import { decode, readOperatorCases } from "./support/fixtures.js";
 
 /** mulberry32: uniform in [0, 1). */
 function source(seed: number): () => number {
@@ -28,9 +32,10 @@ const seed = Number(process.env.STOPGRAD_FUZZ_SEED ?? 1);
 
 type Anything = (...args: unknown[]) => unknown;
 
-const areas = [arithmetic, creation, functional, linalg, reduction, shape];
+const areas = [arithmetic, comparison, creation, functional, inPlace, indexing, linalg, reduction, shape, sorting];
+const internal = ["detachHandle", "binary"];
 const functions = areas.flatMap((area) =>
-  Object.entries(area).filter(([name, value]) => typeof value === "function" && name !== "detachHandle"),
+  Object.entries(area).filter(([name, value]) => typeof value === "function" && !internal.includes(name)),
 ) as [string, Anything][];
 
 class Garbage {
@@ -134,7 +139,7 @@ it("survives random arguments to every operator", () => {
 });
 
 it("survives one wrong argument among right ones", () => {
-  const { operators } = readFixture<{ operators: Record<string, { args: unknown[] }[]> }>("operators.json");
+  const operators = readOperatorCases();
   const byName = new Map(functions);
   const garbage = new Garbage(seed + 1000);
   const before = memory();

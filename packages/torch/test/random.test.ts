@@ -34,6 +34,34 @@ describe("a generator", () => {
     });
   });
 
+  it("gives PyTorch's numbers to every operator that takes one, and the state between saves and restores", () => {
+    const { streams } = readFixture<{ streams: { seed: number; draws: Encoded[]; state: Encoded; after: Encoded } }>(
+      "engine.json",
+    );
+    scope(() => {
+      const generator = new Generator(streams.seed);
+      const draws = [
+        torch.randn([17], { generator }),
+        torch.rand([5], { generator }),
+        torch.randint(-3, 12, [7], { generator }),
+        torch.randperm(9, { generator }),
+        torch.bernoulli(torch.full([8], 0.3), generator),
+        torch.multinomial(tensor([1, 2, 3]), 6, { replacement: true, generator }),
+        torch.randn([3], { generator, dtype: "float64" }),
+      ];
+      for (const [i, draw] of draws.entries()) expectTensor(draw, streams.draws[i]!, exact, `draw ${i}`);
+      const state = generator.getState();
+      expectTensor(state, streams.state, exact);
+      const bytes = Uint8Array.from(state.toTypedArray() as Uint8Array);
+      expectTensor(torch.randn([20], { generator }), streams.after, exact);
+      const other = new Generator(0);
+      other.setState(tensor(bytes));
+      expectTensor(torch.randn([20], { generator: other }), streams.after, exact);
+      expect(() => other.setState(tensor(bytes.subarray(8)))).toThrow(torch.TorchError);
+      expect(() => other.setState(torch.ones([bytes.length]))).toThrow(torch.TorchError);
+    });
+  });
+
   it("goes on from a state that PyTorch saved", () => {
     scope(() => {
       const generator = new Generator(0);

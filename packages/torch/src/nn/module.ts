@@ -5,14 +5,28 @@
 
 import { noGrad } from "../autograd.js";
 import { TorchError } from "../errors.js";
-import { native } from "../native.js";
+import { type DType, native } from "../native.js";
+import { operator } from "../operator.js";
+import { toDevice, toDType } from "../ops/shape.js";
+import { scope } from "../scope.js";
 import { Buffer, Parameter, type Tensor } from "../tensor.js";
+
+/** What `Module.to` changes. */
+export interface ModuleConversion {
+  /** Of floating-point parameters and buffers; counts stay integers. */
+  dtype?: "float32" | "float64" | "float16" | "bfloat16";
+  /** `cpu`, `cuda` or `cuda:0` and so on. */
+  device?: string;
+  /** Of four-dimensional parameters and buffers: where the channels lie in memory. */
+  memoryFormat?: "contiguous_format" | "channels_last";
+}
 
 export abstract class Module {
   /** True while training, false in evaluation: changes dropout and batch normalisation. */
   training = true;
 
-  abstract forward(input: Tensor): Tensor;
+  /** What it computes; losses and attention take further tensors. */
+  abstract forward(input: Tensor, ...others: never[]): Tensor;
 
   /** Direct children with their state-dict names; one held by two properties comes under both. */
   *namedChildren(): IterableIterator<[string, Module]> {
@@ -43,6 +57,21 @@ export abstract class Module {
     return Array.from(this.namedParameters(), ([, parameter]) => parameter);
   }
 
+  buffers(): Buffer[] {
+    return Array.from(this.namedBuffers(), ([, buffer]) => buffer);
+  }
+
+  /** This module and every one below it, shared ones once. */
+  modules(): Module[] {
+    return Array.from(this.namedModules(), ([, module]) => module);
+  }
+
+  /** Calls `visit` on every module, children before their parents. Returns itself. */
+  apply(visit: (module: Module) => void): this {
+    applyBelow(this, visit, new Set());
+    return this;
+  }
+
   /** Parameters and buffers by their PyTorch names, shared ones under each; the tensors themselves, not copies. */
   stateDict(): Map<string, Tensor> {
     const places = [...walk(this, "")];
@@ -52,9 +81,13 @@ export abstract class Module {
   /**
    * Copies saved values into the parameters and buffers.
    * @param options.strict - every name on both sides must match; default true
-   * @throws TorchError naming missing and unexpected names, or the first whose shape differs; nothing is changed then
+   * @returns the names that one side lacks, none when strict
+   * @throws TorchError naming missing and unexpected names, or all whose shapes differ; nothing is changed then
    */
-  loadStateDict(saved: ReadonlyMap<string, Tensor>, options: { strict?: boolean } = {}): void {
+  loadStateDict(
+    saved: ReadonlyMap<string, Tensor>,
+    options: { strict?: boolean } = {},
+  ): { missing: string[]; unexpected: string[] } {
     const mine = this.stateDict();
     const missing = [...mine.keys()].filter((name) => !saved.has(name));
     const unexpected = [...saved.keys()].filter((name) => !mine.has(name));
@@ -65,20 +98,55 @@ export abstract class Module {
       throw new TorchError(`loadStateDict: the saved state does not fit this module: ${parts.join("; ")}`);
     }
     const pairs: [Tensor, Tensor][] = [];
+    const misshapen: string[] = [];
     for (const [name, target] of mine) {
       const source = saved.get(name);
       if (!source) continue;
-      if (source.shape.join() !== target.shape.join()) {
-        throw new TorchError(
-          `loadStateDict: expected ${name} [${target.shape.join(", ")}], got [${source.shape.join(", ")}]`,
-        );
-      }
       if (source.isDisposed) throw new TorchError(`loadStateDict: the saved ${name} was disposed`);
+      if (source.shape.join() !== target.shape.join()) {
+        misshapen.push(`${name} [${target.shape.join(", ")}], got [${source.shape.join(", ")}]`);
+      }
       pairs.push([target, source]);
     }
+    if (misshapen.length > 0) throw new TorchError(`loadStateDict: expected ${misshapen.join("; ")}`);
     noGrad(() => {
       for (const [target, source] of pairs) target.copy_(source);
     });
+    return { missing, unexpected };
+  }
+
+  /** Starts or stops training of every parameter. Returns itself. */
+  requiresGrad_(requiresGrad = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad_(requiresGrad);
+    return this;
+  }
+
+  /**
+   * Converts every parameter, its gradient and every buffer in place: the objects stay the same, so that an optimizer
+   * keeps them (make it afterwards all the same: its own state is not converted). Returns itself.
+   * @param conversion - an element type, or what to change; only floating-point values change their type
+   * @throws TorchError for a type that is not floating-point; a device that is not there: nothing is changed then
+   */
+  to(conversion: ModuleConversion | NonNullable<ModuleConversion["dtype"]>): this {
+    const target = typeof conversion === "string" ? { dtype: conversion } : conversion;
+    if (target.dtype !== undefined && !floating.has(target.dtype)) {
+      throw new TorchError(
+        `Module.to: expected an element type of ${[...floating].join(", ")}, got ${String(target.dtype)}`,
+      );
+    }
+    const tensors: Tensor[] = [...this.parameters(), ...this.buffers()];
+    scope(() =>
+      noGrad(() => {
+        const values = tensors.map((tensor) => converted(tensor, target));
+        const gradients = tensors.map(({ grad }) => grad && converted(grad, target));
+        for (const [at, tensor] of tensors.entries()) {
+          tensor.grad = null;
+          setData(tensor, values[at]!);
+          tensor.grad = gradients[at]!;
+        }
+      }),
+    );
+    return this;
   }
 
   /** Training or evaluation for this module and all below it. Returns itself. */
@@ -102,12 +170,32 @@ export abstract class Module {
   }
 }
 
+const floating: ReadonlySet<DType> = new Set<DType>(["float32", "float64", "float16", "bfloat16"]);
+const setData = operator<[Tensor, Tensor], void>("aten::set_data", "self new_data");
+const layOut = operator<[Tensor, string], Tensor>("aten::contiguous", "self memory_format");
+
+function converted(tensor: Tensor, target: ModuleConversion): Tensor {
+  let value = tensor.detach();
+  if (target.device !== undefined && target.device !== value.device) value = toDevice(value, target.device);
+  if (target.dtype !== undefined && floating.has(value.dtype)) value = toDType(value, target.dtype);
+  if (target.memoryFormat !== undefined && value.dim === 4) value = layOut(value, target.memoryFormat);
+  return value;
+}
+
 /** A module and all below it by path: every path to a shared one, or the first only when `seen` is given. */
 function* walk(module: Module, path: string, seen?: Set<Module>): IterableIterator<[string, Module]> {
   if (seen?.has(module)) return;
   seen?.add(module);
   yield [path, module];
   for (const [name, child] of module.namedChildren()) yield* walk(child, join(path, name), seen);
+}
+
+/** Every module below and then the module itself, each once, in the order in which they were made. */
+function applyBelow(module: Module, visit: (module: Module) => void, seen: Set<Module>): void {
+  if (seen.has(module)) return;
+  seen.add(module);
+  for (const [, child] of module.namedChildren()) applyBelow(child, visit, seen);
+  visit(module);
 }
 
 /** The tensors of a kind that modules hold themselves. */

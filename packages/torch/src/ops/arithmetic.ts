@@ -1,4 +1,5 @@
-// Element-wise arithmetic, comparison and matrix products. Shapes broadcast as in PyTorch.
+// Element-wise arithmetic and functions, and the basic matrix products. Shapes broadcast and element types promote as
+// in PyTorch; a whole number counts as an integer, so `add(ints, 2)` stays int and `add(ints, 2.5)` is float32.
 import { operator } from "../operator.js";
 import type { Tensor } from "../tensor.js";
 
@@ -7,7 +8,7 @@ type WithScalar = (self: Tensor, other: number) => Tensor;
 type Unary = (self: Tensor) => Tensor;
 
 /** One function for `tensor ∘ tensor` and `tensor ∘ number`. */
-function binary(withTensor: Binary, withScalar: WithScalar): (self: Tensor, other: Tensor | number) => Tensor {
+export function binary(withTensor: Binary, withScalar: WithScalar): (self: Tensor, other: Tensor | number) => Tensor {
   return (self, other) => (typeof other === "number" ? withScalar(self, other) : withTensor(self, other));
 }
 
@@ -24,47 +25,98 @@ export const pow = binary(
   operator("aten::pow.Tensor_Tensor", "self exponent"),
   operator("aten::pow.Tensor_Scalar", "self exponent"),
 );
-
-/** bool: where equal, broadcast. */
-export const eq = binary(operator("aten::eq.Tensor", "self other"), operator("aten::eq.Scalar", "self other"));
-/** bool: where different, broadcast. */
-export const ne = binary(operator("aten::ne.Tensor", "self other"), operator("aten::ne.Scalar", "self other"));
-/** bool: where `self < other`, broadcast. */
-export const lt = binary(operator("aten::lt.Tensor", "self other"), operator("aten::lt.Scalar", "self other"));
-/** bool: where `self ≤ other`, broadcast. */
-export const le = binary(operator("aten::le.Tensor", "self other"), operator("aten::le.Scalar", "self other"));
-/** bool: where `self > other`, broadcast. */
-export const gt = binary(operator("aten::gt.Tensor", "self other"), operator("aten::gt.Scalar", "self other"));
-/** bool: where `self ≥ other`, broadcast. */
-export const ge = binary(operator("aten::ge.Tensor", "self other"), operator("aten::ge.Scalar", "self other"));
+/** `⌊self / other⌋`, broadcast. @throws TorchError for integers divided by 0 */
+export const floorDivide = binary(
+  operator("aten::floor_divide", "self other"),
+  operator("aten::floor_divide.Scalar", "self other"),
+);
+/** `self − other · ⌊self / other⌋`: the sign of `other`, as Python's `%`. @throws TorchError for integers over 0 */
+export const remainder = binary(
+  operator("aten::remainder.Tensor", "self other"),
+  operator("aten::remainder.Scalar", "self other"),
+);
 
 /** The larger of the two, element by element, broadcast. */
 export const maximum: Binary = operator("aten::maximum", "self other");
 /** The smaller of the two, element by element, broadcast. */
 export const minimum: Binary = operator("aten::minimum", "self other");
-
-/** `condition ? self : other`, element by element, broadcast. @param condition - bool */
-export const where: (condition: Tensor, self: Tensor, other: Tensor) => Tensor = operator(
-  "aten::where.self",
-  "condition self other",
-);
+/** The angle of the point (other, self) in (−π, π], broadcast. */
+export const atan2: Binary = operator("aten::atan2", "self other");
 
 export const neg: Unary = operator("aten::neg", "self");
 export const abs: Unary = operator("aten::abs", "self");
+/** −1, 0 or 1. */
+export const sign: Unary = operator("aten::sign", "self");
 export const exp: Unary = operator("aten::exp", "self");
+/** `e^self − 1`, exact near 0. */
+export const expm1: Unary = operator("aten::expm1", "self");
 /** Natural logarithm. */
 export const log: Unary = operator("aten::log", "self");
+/** `log(1 + self)`, exact near 0. */
+export const log1p: Unary = operator("aten::log1p", "self");
+export const log2: Unary = operator("aten::log2", "self");
+export const log10: Unary = operator("aten::log10", "self");
 export const sqrt: Unary = operator("aten::sqrt", "self");
+/** `1 / √self`. */
+export const rsqrt: Unary = operator("aten::rsqrt", "self");
 /** `self²`. */
 export const square: Unary = operator("aten::square", "self");
-/** bool: where the value is neither infinite nor NaN. */
-export const isfinite: Unary = operator("aten::isfinite", "self");
-export const logicalNot: Unary = operator("aten::logical_not", "self");
+/** `1 / self`. */
+export const reciprocal: Unary = operator("aten::reciprocal", "self");
+export const sin: Unary = operator("aten::sin", "self");
+export const cos: Unary = operator("aten::cos", "self");
+export const tan: Unary = operator("aten::tan", "self");
+export const asin: Unary = operator("aten::asin", "self");
+export const acos: Unary = operator("aten::acos", "self");
+export const atan: Unary = operator("aten::atan", "self");
+export const sinh: Unary = operator("aten::sinh", "self");
+export const cosh: Unary = operator("aten::cosh", "self");
+/** The error function, 2 / √π ∫₀ˢᵉˡᶠ e^(−t²) dt. */
+export const erf: Unary = operator("aten::erf", "self");
+/** The largest whole number that is not larger. */
+export const floor: Unary = operator("aten::floor", "self");
+/** The smallest whole number that is not smaller. */
+export const ceil: Unary = operator("aten::ceil", "self");
+/** The nearest whole number, halves to the even one. */
+export const round: Unary = operator("aten::round", "self");
+/** The whole number towards 0. */
+export const trunc: Unary = operator("aten::trunc", "self");
 
 const clampBetween = operator<[Tensor, number | null, number | null], Tensor>("aten::clamp", "self min max");
 /** Values below `min` become `min`, above `max` become `max`; null leaves that side open. */
 export function clamp(self: Tensor, min: number | null, max: number | null = null): Tensor {
   return clampBetween(self, min, max);
+}
+
+const lerpScalar = operator<[Tensor, Tensor, number], Tensor>("aten::lerp.Scalar", "self end weight");
+const lerpTensor = operator<[Tensor, Tensor, Tensor], Tensor>("aten::lerp.Tensor", "self end weight");
+/** `self + weight · (end − self)`, broadcast. */
+export function lerp(self: Tensor, end: Tensor, weight: Tensor | number): Tensor {
+  return typeof weight === "number" ? lerpScalar(self, end, weight) : lerpTensor(self, end, weight);
+}
+
+const multiplyAdd = operator<[Tensor, Tensor, Tensor, number], Tensor>("aten::addcmul", "self tensor1 tensor2 value");
+/** `self + value · a · b`, element by element, broadcast. */
+export function addcmul(self: Tensor, a: Tensor, b: Tensor, value = 1): Tensor {
+  return multiplyAdd(self, a, b, value);
+}
+
+const divideAdd = operator<[Tensor, Tensor, Tensor, number], Tensor>("aten::addcdiv", "self tensor1 tensor2 value");
+/** `self + value · a / b`, element by element, broadcast. */
+export function addcdiv(self: Tensor, a: Tensor, b: Tensor, value = 1): Tensor {
+  return divideAdd(self, a, b, value);
+}
+
+const replaceNan = operator<[Tensor, number, number | null, number | null], Tensor>(
+  "aten::nan_to_num",
+  "self nan posinf neginf",
+);
+/** NaN and the infinities replaced; default 0 and the type's largest and smallest finite numbers. */
+export function nanToNum(
+  self: Tensor,
+  options: { nan?: number; positiveInfinity?: number; negativeInfinity?: number } = {},
+): Tensor {
+  return replaceNan(self, options.nan ?? 0, options.positiveInfinity ?? null, options.negativeInfinity ?? null);
 }
 
 /** Matrix product: `[…, n, k]` and `[…, k, m]` → `[…, n, m]`, as `torch.matmul`. */
@@ -77,53 +129,4 @@ const addmmScaled = operator<[Tensor, Tensor, Tensor, number, number], Tensor>(
 /** `beta · self + alpha · a b`: `self` broadcast to `[n, m]`, `a` `[n, k]`, `b` `[k, m]`. */
 export function addmm(self: Tensor, a: Tensor, b: Tensor, options: { beta?: number; alpha?: number } = {}): Tensor {
   return addmmScaled(self, a, b, options.beta ?? 1, options.alpha ?? 1);
-}
-
-// In place: the first argument is changed and returned.
-
-const addTensor_ = operator<[Tensor, Tensor, number?], Tensor>("aten::add_.Tensor", "self other alpha");
-const addScalar_ = operator<[Tensor, number], Tensor>("aten::add_.Scalar", "self other");
-const subTensor_ = operator<[Tensor, Tensor], Tensor>("aten::sub_.Tensor", "self other");
-const subScalar_ = operator<[Tensor, number], Tensor>("aten::sub_.Scalar", "self other");
-const mulTensor_ = operator<[Tensor, Tensor], Tensor>("aten::mul_.Tensor", "self other");
-const mulScalar_ = operator<[Tensor, number], Tensor>("aten::mul_.Scalar", "self other");
-const divTensor_ = operator<[Tensor, Tensor], Tensor>("aten::div_.Tensor", "self other");
-const divScalar_ = operator<[Tensor, number], Tensor>("aten::div_.Scalar", "self other");
-const copyFrom_ = operator<[Tensor, Tensor], Tensor>("aten::copy_", "self src");
-const fillScalar_ = operator<[Tensor, number], Tensor>("aten::fill_.Scalar", "self value");
-const setZero_ = operator<[Tensor], Tensor>("aten::zero_", "self");
-
-/** The operator answers with a second handle to `self`: give it back at once. */
-function inPlace(self: Tensor, answer: Tensor): Tensor {
-  answer.dispose();
-  return self;
-}
-
-/** `self += alpha · other`. */
-export function add_(self: Tensor, other: Tensor | number, alpha = 1): Tensor {
-  return inPlace(self, typeof other === "number" ? addScalar_(self, alpha * other) : addTensor_(self, other, alpha));
-}
-/** `self −= other`. */
-export function sub_(self: Tensor, other: Tensor | number): Tensor {
-  return inPlace(self, typeof other === "number" ? subScalar_(self, other) : subTensor_(self, other));
-}
-/** `self ·= other`. */
-export function mul_(self: Tensor, other: Tensor | number): Tensor {
-  return inPlace(self, typeof other === "number" ? mulScalar_(self, other) : mulTensor_(self, other));
-}
-/** `self /= other`. */
-export function div_(self: Tensor, other: Tensor | number): Tensor {
-  return inPlace(self, typeof other === "number" ? divScalar_(self, other) : divTensor_(self, other));
-}
-/** `self ← source`, converted to self's element type and broadcast. */
-export function copy_(self: Tensor, source: Tensor): Tensor {
-  return inPlace(self, copyFrom_(self, source));
-}
-/** Every element becomes `value`. */
-export function fill_(self: Tensor, value: number): Tensor {
-  return inPlace(self, fillScalar_(self, value));
-}
-/** Every element becomes 0. */
-export function zero_(self: Tensor): Tensor {
-  return inPlace(self, setZero_(self));
 }

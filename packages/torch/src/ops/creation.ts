@@ -36,9 +36,9 @@ function dtypeOf(array: TensorArray): DType {
 }
 
 /**
- * A tensor with a copy of `data`, as `torch.tensor`.
+ * A tensor with a copy of `values`, as `torch.tensor`.
  *
- * @param data - a number, nested arrays of numbers (or booleans) of equal lengths, or a typed array
+ * @param values - a number, nested arrays of numbers (or booleans) of equal lengths, or a typed array
  * @param options.shape - for a typed array; default `[length]`
  * @param options.dtype - default: of a typed array its own, `bool` for booleans, else float32 (JavaScript does not
  *   tell 2 from 2.0, so whole numbers are no integers here)
@@ -46,9 +46,11 @@ function dtypeOf(array: TensorArray): DType {
  *   (fractions are cut off, as in PyTorch)
  */
 export function tensor(
-  data: Nested | TensorArray,
+  values: Nested | TensorArray | Uint8ClampedArray,
   options: CreationOptions & { shape?: readonly number[] } = {},
 ): Tensor {
+  const data =
+    values instanceof Uint8ClampedArray ? new Uint8Array(values.buffer, values.byteOffset, values.length) : values;
   let made: Tensor;
   if (ArrayBuffer.isView(data)) {
     const own = options.dtype === "bool" && data instanceof Uint8Array ? "bool" : rawDType(data, options.dtype);
@@ -161,7 +163,10 @@ export function ones(shape: Size, options: CreationOptions = {}): Tensor {
   return finish(onesOf(shape, options.dtype ?? "float32", undefined, options.device), options);
 }
 
-/** All `value`. */
+/**
+ * All `value`.
+ * @throws TorchError for a number beyond the element type; in uint8 a negative one counts from 256, as in PyTorch
+ */
 export function full(shape: Size, value: number, options: CreationOptions = {}): Tensor {
   return finish(fullOf(shape, value, options.dtype ?? "float32", undefined, options.device), options);
 }
@@ -169,6 +174,15 @@ export function full(shape: Size, value: number, options: CreationOptions = {}):
 /** `start`, `start + step`, … below `end`; int64 by default. */
 export function arange(start: number, end: number, options: CreationOptions & { step?: number } = {}): Tensor {
   return finish(arangeOf(start, end, options.step ?? 1, options.dtype ?? "int64", undefined, options.device), options);
+}
+
+const linspaceOf = operator<[number, number, number, DType, undefined, string?], Tensor>(
+  "aten::linspace",
+  "start end steps dtype layout device",
+);
+/** `steps` numbers at equal distances from `start` to `end`, both included. */
+export function linspace(start: number, end: number, steps: number, options: CreationOptions = {}): Tensor {
+  return finish(linspaceOf(start, end, steps, options.dtype ?? "float32", undefined, options.device), options);
 }
 
 /** The identity matrix `[n, n]`. */
@@ -180,6 +194,9 @@ export function eye(n: number, options: CreationOptions = {}): Tensor {
 export const zerosLike: (self: Tensor) => Tensor = operator("aten::zeros_like", "self");
 /** All 1, of another tensor's shape, type and device. */
 export const onesLike: (self: Tensor) => Tensor = operator("aten::ones_like", "self");
+
+/** All `value`, of another tensor's shape, type and device. */
+export const fullLike: (self: Tensor, value: number) => Tensor = operator("aten::full_like", "self fill_value");
 
 export interface RandomOptions extends CreationOptions {
   /** Where the numbers come from; default: the process-wide generator. */
@@ -242,4 +259,27 @@ export function randint(low: number, high: number, shape: Size, options: RandomO
 /** 0 to n − 1 in random order, int64 `[n]`. */
 export function randperm(n: number, options: RandomOptions = {}): Tensor {
   return randpermOf(n, options.generator ?? null, options.dtype ?? "int64");
+}
+
+const drawRows = operator<[Tensor, number, boolean, Generator | null], Tensor>(
+  "aten::multinomial",
+  "self num_samples replacement generator",
+);
+/**
+ * Positions drawn with probabilities proportional to each row: `[K]` or `[N, K]`, at least 0 → int64 `[samples]` or
+ * `[N, samples]`.
+ * @param options.replacement - whether a position may be drawn again; default false
+ */
+export function multinomial(
+  self: Tensor,
+  samples: number,
+  options: { replacement?: boolean; generator?: Generator } = {},
+): Tensor {
+  return drawRows(self, samples, options.replacement ?? false, options.generator ?? null);
+}
+
+const drawEach = operator<[Tensor, Generator | null], Tensor>("aten::bernoulli", "self generator");
+/** 1 at the probability that each element of `self` gives, else 0. */
+export function bernoulli(self: Tensor, generator: Generator | null = null): Tensor {
+  return drawEach(self, generator);
 }

@@ -1,7 +1,6 @@
 import { TorchError } from "../errors.js";
 import { native } from "../native.js";
-import type { Parameter } from "../tensor.js";
-import { checkNonNegative, Optimizer } from "./optimizer.js";
+import { checkAllNonNegative, type Group, Optimizer, type Setting, type Trained } from "./optimizer.js";
 
 export interface AdamOptions {
   /** Default 1e-3. */
@@ -12,39 +11,54 @@ export interface AdamOptions {
   epsilon?: number;
   /** Adam: added to the gradient, default 0. AdamW: shrinks the parameter, default 0.01. */
   weightDecay?: number;
+  /** Divide by the largest second moment so far (arXiv 1904.09237); default false. */
+  amsgrad?: boolean;
+  /** Go up instead of down; default false. */
+  maximize?: boolean;
 }
 
 /** Adam (Kingma & Ba, arXiv 1412.6980), as `torch.optim.Adam`. */
 export class Adam extends Optimizer {
-  readonly betas: readonly [number, number];
-  readonly epsilon: number;
-  readonly weightDecay: number;
+  /** Weight decay apart from the gradient: AdamW. */
   protected readonly decoupled: boolean = false;
 
-  constructor(parameters: readonly Parameter[], options: AdamOptions = {}) {
-    super(parameters, options.learningRate ?? 1e-3, ["exp_avg", "exp_avg_sq"]);
-    this.betas = options.betas ?? [0.9, 0.999];
-    this.epsilon = options.epsilon ?? 1e-8;
-    this.weightDecay = options.weightDecay ?? 0;
-    for (const beta of this.betas) {
-      if (!(beta >= 0 && beta < 1)) throw new TorchError(`optimizer: expected betas in [0, 1), got ${beta}`);
-    }
-    checkNonNegative("epsilon", this.epsilon);
-    checkNonNegative("weightDecay", this.weightDecay);
+  constructor(trained: Trained<AdamOptions>, options: AdamOptions = {}) {
+    super(
+      trained,
+      {
+        learningRate: options.learningRate ?? 1e-3,
+        betas: options.betas ?? [0.9, 0.999],
+        epsilon: options.epsilon ?? 1e-8,
+        weightDecay: options.weightDecay ?? 0,
+        amsgrad: options.amsgrad ?? false,
+        maximize: options.maximize ?? false,
+      },
+      ({ amsgrad }) => ({ exp_avg: 0, exp_avg_sq: 0, ...(amsgrad ? { max_exp_avg_sq: 0 } : {}) }),
+    );
   }
 
-  override step(): void {
+  protected override check(settings: Readonly<Record<string, Setting>>): void {
+    for (const beta of settings.betas as readonly [number, number]) {
+      if (!(beta >= 0 && beta < 1)) throw new TorchError(`optimizer: expected betas in [0, 1), got ${beta}`);
+    }
+    checkAllNonNegative(settings, "epsilon", "weightDecay");
+  }
+
+  protected override stepGroup(group: Group): void {
+    const [beta1, beta2] = group.settings.betas as readonly [number, number];
     native().adamStep(
-      this.handles,
-      this.handlesOf("exp_avg"),
-      this.handlesOf("exp_avg_sq"),
-      this.steps,
-      this.learningRate,
-      this.betas[0],
-      this.betas[1],
-      this.epsilon,
-      this.weightDecay,
+      group.handles,
+      group.handlesOf("exp_avg"),
+      group.handlesOf("exp_avg_sq"),
+      group.handlesOf("max_exp_avg_sq"),
+      group.steps,
+      group.learningRate,
+      beta1,
+      beta2,
+      group.number("epsilon"),
+      group.number("weightDecay"),
       this.decoupled,
+      group.flag("maximize"),
     );
   }
 }
@@ -53,7 +67,7 @@ export class Adam extends Optimizer {
 export class AdamW extends Adam {
   protected override readonly decoupled = true;
 
-  constructor(parameters: readonly Parameter[], options: AdamOptions = {}) {
-    super(parameters, { weightDecay: 0.01, ...options });
+  constructor(trained: Trained<AdamOptions>, options: AdamOptions = {}) {
+    super(trained, { ...options, weightDecay: options.weightDecay ?? 0.01 });
   }
 }

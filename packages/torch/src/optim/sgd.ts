@@ -1,7 +1,6 @@
 import { TorchError } from "../errors.js";
 import { native } from "../native.js";
-import type { Parameter } from "../tensor.js";
-import { checkNonNegative, Optimizer } from "./optimizer.js";
+import { checkAllNonNegative, type Group, Optimizer, type Setting, type Trained } from "./optimizer.js";
 
 export interface SgdOptions {
   learningRate: number;
@@ -13,38 +12,47 @@ export interface SgdOptions {
   weightDecay?: number;
   /** Needs momentum, and no dampening; default false. */
   nesterov?: boolean;
+  /** Go up instead of down; default false. */
+  maximize?: boolean;
 }
 
 /** Stochastic gradient descent with momentum, as `torch.optim.SGD`. */
 export class SGD extends Optimizer {
-  readonly momentum: number;
-  readonly dampening: number;
-  readonly weightDecay: number;
-  readonly nesterov: boolean;
+  protected override readonly savesSteps = false;
 
-  constructor(parameters: readonly Parameter[], options: SgdOptions) {
-    super(parameters, options.learningRate, (options.momentum ?? 0) === 0 ? [] : ["momentum_buffer"]);
-    this.momentum = options.momentum ?? 0;
-    this.dampening = options.dampening ?? 0;
-    this.weightDecay = options.weightDecay ?? 0;
-    this.nesterov = options.nesterov ?? false;
-    checkNonNegative("momentum", this.momentum);
-    checkNonNegative("weightDecay", this.weightDecay);
-    if (this.nesterov && (this.momentum === 0 || this.dampening !== 0)) {
+  constructor(trained: Trained<SgdOptions>, options: SgdOptions) {
+    super(
+      trained,
+      {
+        learningRate: options.learningRate,
+        momentum: options.momentum ?? 0,
+        dampening: options.dampening ?? 0,
+        weightDecay: options.weightDecay ?? 0,
+        nesterov: options.nesterov ?? false,
+        maximize: options.maximize ?? false,
+      },
+      ({ momentum }): Record<string, number> => (momentum === 0 ? {} : { momentum_buffer: 0 }),
+    );
+  }
+
+  protected override check(settings: Readonly<Record<string, Setting>>): void {
+    checkAllNonNegative(settings, "momentum", "weightDecay");
+    if (settings.nesterov && (settings.momentum === 0 || settings.dampening !== 0)) {
       throw new TorchError("optimizer: nesterov needs a momentum above 0 and a dampening of 0");
     }
   }
 
-  override step(): void {
+  protected override stepGroup(group: Group): void {
     native().sgdStep(
-      this.handles,
-      this.momentum === 0 ? [] : this.handlesOf("momentum_buffer"),
-      this.steps,
-      this.learningRate,
-      this.momentum,
-      this.dampening,
-      this.weightDecay,
-      this.nesterov,
+      group.handles,
+      group.handlesOf("momentum_buffer"),
+      group.steps,
+      group.learningRate,
+      group.number("momentum"),
+      group.number("dampening"),
+      group.number("weightDecay"),
+      group.flag("nesterov"),
+      group.flag("maximize"),
     );
   }
 }

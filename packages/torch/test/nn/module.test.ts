@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import * as torch from "../../src/index.js";
 import { Buffer, nn, Parameter, scope, type Tensor, tensor } from "../../src/index.js";
+import { native } from "../../src/native.js";
 
 class Block extends nn.Module {
   readonly bn1 = new nn.BatchNorm2d(1);
@@ -42,7 +43,7 @@ it("names parameters and buffers by their paths, in PyTorch's spelling", () => {
     "down_sample.1",
   ]);
   block.dispose();
-  expect(block.scale.isDisposed && block.bn1.runningMean.isDisposed).toBe(true);
+  expect(block.scale.isDisposed && block.bn1.runningMean!.isDisposed).toBe(true);
 });
 
 it("switches training and evaluation for all below", () => {
@@ -66,7 +67,7 @@ it("loads a state, converting element types, into the same parameters", () => {
       expect(value.requiresGrad).toBe(value instanceof Parameter);
     }
     expect(to.downSample.layers[1]!.parameters()[0]).toBe(weight);
-    expect(to.bn1.numBatchesTracked.dtype).toBe("int64");
+    expect(to.bn1.numBatchesTracked!.dtype).toBe("int64");
     for (const block of [from, to]) block.dispose();
   });
 });
@@ -97,7 +98,7 @@ it("refuses a state that does not fit, and changes nothing then", () => {
 
     block.loadStateDict(missing, { strict: false });
     expect(block.scale.item()).toBe(1);
-    expect(block.bn1.weight.item()).toBe(2);
+    expect(block.bn1.weight!.item()).toBe(2);
     block.dispose();
   });
 });
@@ -142,7 +143,7 @@ it("lists what is shared once, under its first name, and keeps every name in the
     optimizer.step();
     expect(tied.a.weight.toNumbers()).toEqual([-1, -1, -1, -1]);
     tied.dispose();
-    expect(tied.a.weight.isDisposed && tied.c.runningVar.isDisposed).toBe(true);
+    expect(tied.a.weight.isDisposed && tied.c.runningVar!.isDisposed).toBe(true);
   });
 });
 
@@ -154,4 +155,140 @@ it("finds an end among modules that hold each other", () => {
   const parent = new nn.Sequential(child);
   child.parent = parent;
   expect(Array.from(parent.namedModules(), ([name]) => name)).toEqual(["", "0"]);
+});
+
+it("converts its parameters in place: type, gradient, memory format; counts stay integers", () => {
+  scope(() => {
+    const network = new nn.Sequential(new nn.Conv2d(2, 3, 3), new nn.BatchNorm2d(3));
+    const [convolution, norm] = network.layers as [nn.Conv2d, nn.BatchNorm2d];
+    const before = network.stateDict();
+    const values = Array.from(before, ([, value]) => value.toNumbers());
+    network
+      .forward(torch.randn([2, 2, 4, 4]))
+      .sum()
+      .backward();
+    const gradient = convolution.weight.grad!.toNumbers();
+    expect(network.to("float64")).toBe(network);
+    expect([...network.stateDict().values()]).toEqual([...before.values()]);
+    expect(convolution.weight.dtype).toBe("float64");
+    expect(norm.runningVar!.dtype).toBe("float64");
+    expect(norm.numBatchesTracked!.dtype).toBe("int64");
+    expect(convolution.weight.toNumbers()).toEqual(values[0]);
+    expect(convolution.weight.grad!.dtype).toBe("float64");
+    expect(convolution.weight.grad!.toNumbers()).toEqual(gradient);
+    expect(convolution.weight.requiresGrad && convolution.weight.isLeaf).toBe(true);
+
+    network.to({ memoryFormat: "channels_last" });
+    expect(convolution.weight.strides).toEqual([18, 1, 6, 2]);
+    expect(convolution.weight.toNumbers()).toEqual(values[0]);
+    const input = torch.randn([2, 2, 4, 4], { dtype: "float64" });
+    const spread = network.eval().forward(input).toNumbers();
+    network.to({ memoryFormat: "contiguous_format", device: "cpu" });
+    expect(convolution.weight.strides).toEqual([18, 9, 3, 1]);
+    for (const [i, value] of network.forward(input).toNumbers().entries()) expect(value).toBeCloseTo(spread[i]!, 12);
+    expect(network.to("bfloat16").layers[0]!.parameters()[0]!.dtype).toBe("bfloat16");
+
+    expect(() => network.to("int64" as never)).toThrow(
+      "Module.to: expected an element type of float32, float64, float16, bfloat16, got int64",
+    );
+    expect(() => network.to({ dtype: "float32", device: "cuda:99" })).toThrow(torch.TorchError);
+    expect(network.parameters().every(({ dtype }) => dtype === "bfloat16")).toBe(true);
+    network.dispose();
+  });
+});
+
+it("trains after a conversion, with an optimizer made after it", () => {
+  scope(() => {
+    const layer = new nn.Linear(2, 1, { generator: new torch.Generator(1) }).to("float64");
+    const optimizer = new torch.optim.Adam(layer.parameters(), { learningRate: 0.1 });
+    const before = layer.weight.toNumbers();
+    layer
+      .forward(torch.ones([3, 2], { dtype: "float64" }))
+      .sum()
+      .backward();
+    optimizer.step();
+    for (const [i, value] of layer.weight.toNumbers().entries()) expect(value).toBeCloseTo(before[i]! - 0.1, 6);
+    optimizer.dispose();
+    layer.dispose();
+  });
+});
+
+it("visits every module once, children first, and switches training of parameters", () => {
+  const block = new Block();
+  const visited: string[] = [];
+  expect(block.apply((module) => visited.push(module.constructor.name))).toBe(block);
+  expect(visited).toEqual(["BatchNorm2d", "Linear", "ReLU", "Identity", "Linear", "Sequential", "Block"]);
+  expect(block.modules().length).toBe(visited.length);
+  expect(block.buffers().length).toBe(4);
+  expect(block.requiresGrad_(false)).toBe(block);
+  expect(block.parameters().some(({ requiresGrad }) => requiresGrad)).toBe(false);
+  expect(
+    block
+      .requiresGrad_()
+      .parameters()
+      .every(({ requiresGrad }) => requiresGrad),
+  ).toBe(true);
+  block.dispose();
+});
+
+it("says what a state that is not strict lacks, and every shape that differs", () => {
+  scope(() => {
+    const layer = new nn.Linear(2, 1);
+    const saved = new Map<string, Tensor>([["weight", torch.ones([1, 2])], ["scale", tensor(1)]]); // biome-ignore format: a map
+    expect(layer.loadStateDict(saved, { strict: false })).toEqual({ missing: ["bias"], unexpected: ["scale"] });
+    expect(layer.weight.toNumbers()).toEqual([1, 1]);
+    const misshapen = new Map<string, Tensor>([["weight", torch.zeros([2, 1])], ["bias", torch.zeros([2])]]); // biome-ignore format: a map
+    expect(() => layer.loadStateDict(misshapen)).toThrow(
+      new torch.TorchError("loadStateDict: expected weight [1, 2], got [2, 1]; bias [1], got [2]"),
+    );
+    expect(layer.weight.toNumbers()).toEqual([1, 1]);
+    layer.dispose();
+  });
+});
+
+it("names the modules of lists and dictionaries as PyTorch", () => {
+  class Towers extends nn.Module {
+    readonly stages = new nn.ModuleList([new nn.Linear(1, 1), new nn.ReLU(), new nn.Linear(1, 2, { bias: false })]);
+    readonly headBy = new nn.ModuleDict({ first: new nn.Linear(2, 1), leakyOne: new nn.PReLU() });
+    override forward(input: Tensor): Tensor {
+      return [...this.stages].reduce((value, stage) => stage.forward(value), input);
+    }
+  }
+  scope(() => {
+    const towers = new Towers();
+    expect([...towers.stateDict().keys()]).toEqual([
+      ...["stages.0.weight", "stages.0.bias", "stages.2.weight"],
+      ...["head_by.first.weight", "head_by.first.bias", "head_by.leakyOne.weight"],
+    ]);
+    expect(towers.forward(torch.ones([3, 1])).shape).toEqual([3, 2]);
+    expect(towers.stages.length).toBe(3);
+    expect(towers.stages.at(-1)).toBe(towers.stages.items[2]);
+    expect(() => towers.stages.at(3)).toThrow("ModuleList: expected a number below 3, got 3");
+    expect(Array.from(towers.headBy, ([name]) => name)).toEqual(["first", "leakyOne"]);
+    expect(towers.headBy.get("leakyOne")).toBeInstanceOf(nn.PReLU);
+    expect(towers.headBy.size).toBe(2);
+    towers.dispose();
+  });
+});
+
+it("leaves no tensors behind: layers, attention and optimizers in a training step", () => {
+  const layer = new nn.TransformerEncoderLayer(4, 2, { feedForward: 8 });
+  const optimizer = new torch.optim.RMSprop(layer.parameters(), { momentum: 0.9, centered: true });
+  const step = () =>
+    scope(() => {
+      optimizer.zeroGrad({ setToNone: false });
+      layer
+        .forward(torch.randn([3, 2, 4]))
+        .sum()
+        .backward();
+      torch.optim.clipGradNorm_(layer.parameters(), 1);
+      optimizer.step();
+    });
+  step();
+  const live = () => native().liveTensors();
+  const before = live();
+  for (let i = 0; i < 3; i++) step();
+  expect(live()).toBe(before);
+  optimizer.dispose();
+  layer.dispose();
 });

@@ -57,3 +57,23 @@ export function expectTensor(
   if (gotForm !== wantForm) throw new Error(`${what}: expected ${wantForm}, got ${gotForm}`);
   allClose(actual.toNumbers(), valuesOf(expected), expected.t.startsWith("float") ? tolerance : exact, what);
 }
+
+/** As `expectTensor`, of a list of tensors too; a number or boolean must be the same. */
+export function expectResult(
+  actual: unknown,
+  expected: Encoded | readonly Encoded[] | number | boolean,
+  tolerance?: Tolerance,
+  what = "result",
+): void {
+  if (typeof expected !== "object") {
+    if (actual !== expected) throw new Error(`${what}: expected ${expected}, got ${String(actual)}`);
+  } else if ("t" in expected) {
+    expectTensor(actual as Tensor, expected, tolerance, what);
+  } else {
+    const list = actual as readonly Tensor[];
+    if (list.length !== expected.length) {
+      throw new Error(`${what}: expected ${expected.length} tensors, got ${list.length}`);
+    }
+    for (const [i, item] of expected.entries()) expectTensor(list[i]!, item, tolerance, `${what}[${i}]`);
+  }
+}

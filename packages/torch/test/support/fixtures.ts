@@ -1,5 +1,5 @@
 // The figures that record.py wrote, and turning them into arguments.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type DType, Generator, type Tensor, tensor } from "../../src/index.js";
 
@@ -19,9 +19,29 @@ export function readFixture<T>(name: string): T & { recorded: { torch: string; s
   return JSON.parse(readFileSync(fixturePath(name), "utf8"));
 }
 
+/** A recorded call of an operator. */
+export interface OperatorCase {
+  args: unknown[];
+  /** A tensor; or a list of them, a number or a boolean. */
+  result: Encoded | Encoded[] | number | boolean;
+  differentiable: boolean;
+}
+
+/** The cases of every `operators*.json`, by the operator's name. */
+export function readOperatorCases(): Record<string, OperatorCase[]> {
+  const cases: Record<string, OperatorCase[]> = {};
+  const files = readdirSync(fixturePath(".")).filter((name) => /^operators.*\.json$/.test(name));
+  for (const file of files.sort()) {
+    const { operators } = readFixture<{ operators: Record<string, OperatorCase[]> }>(file);
+    for (const [name, more] of Object.entries(operators)) cases[name] = [...(cases[name] ?? []), ...more];
+  }
+  return cases;
+}
+
+const special = { nan: Number.NaN, inf: Number.POSITIVE_INFINITY, "-inf": Number.NEGATIVE_INFINITY };
+
 /** As a tensor gives them back: nine digits name one float32. */
 export function valuesOf(encoded: Pick<Encoded, "t" | "d">): number[] {
-  const special = { nan: Number.NaN, inf: Number.POSITIVE_INFINITY, "-inf": Number.NEGATIVE_INFINITY };
   const values = encoded.d.map((value) => (typeof value === "string" ? special[value] : Number(value)));
   return encoded.t === "float32" ? values.map(Math.fround) : values;
 }
@@ -33,6 +53,7 @@ export function decodeTensor(encoded: Encoded): Tensor {
 
 /** Arguments as an operator takes them: tensors, generators, and lists, options and plain values holding them. */
 export function decode(value: unknown): unknown {
+  if (typeof value === "string" && value in special) return special[value as keyof typeof special];
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(decode);
   if ("t" in value && "d" in value) return decodeTensor(value as Encoded);

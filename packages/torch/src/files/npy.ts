@@ -2,12 +2,15 @@
 //
 // Source: the format's description in NumPy's numpy/lib/format.py, versions 1.0, 2.0 and 3.0. A header is a Python
 // literal; the small parser below reads that one dictionary and evaluates nothing. Pickled object arrays are refused.
-import { TorchError } from "./errors.js";
-import { FileFormatError, withFile, writeWhole } from "./files.js";
-import { type DType, native } from "./native.js";
-import { permute } from "./ops/shape.js";
-import { scope } from "./scope.js";
-import { Tensor } from "./tensor.js";
+import type { DType } from "../native.js";
+import { permute } from "../ops/shape.js";
+import { scope } from "../scope.js";
+import { elementSize, type Tensor } from "../tensor.js";
+import { writeWhole } from "./atomic-write.js";
+import { FileMap } from "./mapping.js";
+import { type ByteSource, bytesSource, FileFormatError, type Refuse, shown, withFile } from "./open-file.js";
+import { blamingFile, MOST_DIMENSIONS, tensorFromPieces, writePieces } from "./tensor-bytes.js";
+import { looksLikeZip } from "./zip.js";
 
 const MAGIC = "\x93NUMPY";
 const EXPECTED = "a NumPy array (.npy)";
@@ -16,7 +19,7 @@ const EXPECTED = "a NumPy array (.npy)";
 const LONGEST_HEADER = 1 << 20;
 
 /** NumPy's type codes, without byte order. The unsigned ones become the next wider signed type. */
-const readable: Record<string, DType | "uint16" | "uint32" | "uint64"> = {
+const readable: Record<string, DType | keyof typeof widths> = {
   f2: "float16",
   f4: "float32",
   f8: "float64",
@@ -31,6 +34,9 @@ const readable: Record<string, DType | "uint16" | "uint32" | "uint64"> = {
   b1: "bool",
 };
 
+/** Types that tensors lack, and those that hold their numbers. */
+const widths = { uint16: "int32", uint32: "int64", uint64: "int64" } as const satisfies Record<string, DType>;
+
 const written: Record<DType, string> = {
   float16: "<f2",
   float32: "<f4",
@@ -44,13 +50,26 @@ const written: Record<DType, string> = {
   bool: "|b1",
 };
 
+export interface NpyOptions {
+  /**
+   * Share the file's memory instead of reading it, default false: nothing is read until an element is used, and
+   * writing to the tensor does not change the file. Big-endian, unsigned and boolean arrays are read all the same.
+   * The file must not be cut short while the tensor lives: using an element that is gone kills the process.
+   */
+  mapped?: boolean;
+}
+
 /**
- * Reads a .npy file: either byte order, row-major or Fortran order, any shape. Unsigned integers of 16 and 32 bits come
- * as int32 and int64, of 64 bits as int64 where they fit.
+ * Reads a .npy file: either byte order, row-major or Fortran order, any shape and length. Unsigned integers of 16 and
+ * 32 bits come as int32 and int64, of 64 bits as int64 where they fit.
+ * @returns on the CPU, row-major; a mapped array in Fortran order has Fortran's strides
  * @throws FileFormatError naming the file, what it holds and what would be right
  */
-export function readNpy(path: string): Tensor {
-  return withFile(path, EXPECTED, ({ size, read }) => parseNpy(read(0, size), path));
+export function readNpy(path: string, options: NpyOptions = {}): Tensor {
+  const refuse: Refuse = (problem) => new FileFormatError(path, problem);
+  return withFile(path, EXPECTED, (file) =>
+    scope(() => readArray(file, refuse, options.mapped ? { map: new FileMap(file), start: 0 } : null)),
+  );
 }
 
 /**
@@ -58,36 +77,39 @@ export function readNpy(path: string): Tensor {
  * @param name - what to call it in an error
  */
 export function parseNpy(bytes: Uint8Array, name: string): Tensor {
-  const refuse = (problem: string) => new FileFormatError(name, problem);
-  const { headerText, dataStart } = splitHeader(bytes, refuse);
-  const { descr, fortranOrder, shape } = readHeader(headerText, refuse);
-  const { code, bigEndian } = readType(descr, refuse);
+  return readArray(bytesSource(bytes), (problem) => new FileFormatError(name, problem), null);
+}
 
-  const stored = readable[code]!;
-  const width = Number(code.slice(1));
+/**
+ * The array in a source, read from its beginning to its end.
+ * @param mapped - the map to share where that is possible, and where in it the source begins
+ */
+export function readArray(source: ByteSource, refuse: Refuse, mapped: { map: FileMap; start: number } | null): Tensor {
+  const { stored, dtype, width, swap, fortranOrder, shape, dataStart, descr } = readArrayHeader(source, refuse);
   const elements = shape.reduce((product, size) => product * size, 1);
-  const data = bytes.subarray(dataStart);
   const expected = elements * width;
   if (!Number.isSafeInteger(expected)) throw refuse(`the shape (${shape.join(", ")}) has too many elements`);
-  if (data.length !== expected) {
-    const what = data.length < expected ? "the file is truncated" : "there are trailing bytes";
-    throw refuse(
-      `${what}: expected ${expected} bytes of data for '${descr}' (${shape.join(", ")}), found ${data.length}`,
-    );
+  const found = source.size - dataStart;
+  if (found !== expected) {
+    const what = found < expected ? "the file is truncated" : "there are trailing bytes";
+    throw refuse(`${what}: expected ${expected} bytes of data for '${descr}' (${shape.join(", ")}), found ${found}`);
   }
 
-  const ordered = bigEndian && width > 1 ? swapped(data, width) : data;
-  const { array, dtype } = widened(ordered, stored, refuse);
-  try {
-    return scope(() => {
-      if (!fortranOrder || shape.length < 2) return Tensor.fromHandle(native().fromBytes(array, dtype, shape));
-      const reversed = Tensor.fromHandle(native().fromBytes(array, dtype, shape.toReversed()));
-      return permute(reversed, Array.from(shape.keys()).reverse()).contiguous();
-    });
-  } catch (error) {
-    if (error instanceof TorchError) throw refuse(error.message); // sizes beyond libtorch's, or no memory left
-    throw error;
-  }
+  const laidOut = fortranOrder ? shape.toReversed() : shape;
+  return blamingFile(refuse, () =>
+    scope(() => {
+      const asStored = stored === dtype && !swap ? mapped?.map.tensor(dtype, laidOut, mapped.start + dataStart) : null;
+      const array =
+        asStored ??
+        tensorFromPieces(dtype, laidOut, (start, count) => {
+          const bytes = source.readPiece(dataStart + start * width, count * width);
+          return widened(swap ? swapped(bytes, width) : bytes, stored, start, refuse);
+        });
+      if (!fortranOrder || shape.length < 2) return array;
+      const ordered = permute(array, Array.from(shape.keys()).reverse());
+      return asStored ? ordered : ordered.contiguous();
+    }),
+  );
 }
 
 /**
@@ -96,33 +118,73 @@ export function parseNpy(bytes: Uint8Array, name: string): Tensor {
  * @throws FileFormatError when the file cannot be written
  */
 export function writeNpy(path: string, tensor: Tensor): void {
-  const dtype = tensor.dtype;
-  const shape = tensor.shape;
-  const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
-  const text = `{'descr': '${written[dtype]}', 'fortran_order': False, 'shape': (${sizes}), }`;
-  const unpadded = MAGIC.length + 4 + text.length + 1;
-  const header = `${text}${" ".repeat((64 - (unpadded % 64)) % 64)}\n`;
-  const prefix = Buffer.from(
-    `${MAGIC}\x01\x00${String.fromCharCode(header.length & 0xff, header.length >> 8)}`,
-    "latin1",
-  );
-  const data = scope(() => native().toBytes((dtype === "bfloat16" ? tensor.to("float32") : tensor).handle));
+  const header = npyHeader(tensor);
   writeWhole(path, (write) => {
-    write(prefix);
-    write(Buffer.from(header, "latin1"));
-    write(new Uint8Array(data));
+    write(header);
+    writeArrayData(tensor, write);
   });
 }
 
-type Refuse = (problem: string) => FileFormatError;
+/** What stands before the data: a multiple of 64 bytes. */
+export function npyHeader(tensor: Tensor): Uint8Array {
+  const shape = tensor.shape;
+  const sizes = shape.length === 1 ? `${shape[0]},` : shape.join(", ");
+  const text = `{'descr': '${written[tensor.dtype]}', 'fortran_order': False, 'shape': (${sizes}), }`;
+  const unpadded = MAGIC.length + 4 + text.length + 1;
+  const header = `${text}${" ".repeat((64 - (unpadded % 64)) % 64)}\n`;
+  const length = String.fromCharCode(header.length & 0xff, header.length >> 8);
+  return Buffer.from(`${MAGIC}\x01\x00${length}${header}`, "latin1");
+}
 
-/** Finds the header's text, by the format's version, and where the data begins. */
-function splitHeader(bytes: Uint8Array, refuse: Refuse): { headerText: string; dataStart: number } {
-  if (bytes.length === 0) throw refuse(`the file is empty; expected ${EXPECTED}`);
-  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 12));
+/** Bytes of the data alone. */
+export function npyDataSize(tensor: Tensor): number {
+  return tensor.numel * (tensor.dtype === "bfloat16" ? 4 : elementSize(tensor.dtype));
+}
+
+export function writeArrayData(tensor: Tensor, write: (bytes: Uint8Array) => void): void {
+  writePieces(tensor, write, tensor.dtype === "bfloat16" ? "float32" : undefined);
+}
+
+/** What a .npy file says of its array. */
+export interface ArrayHeader {
+  /** NumPy's type. */
+  descr: string;
+  stored: keyof typeof widths | DType;
+  /** The tensor's type: the same, or the next wider signed one. */
+  dtype: DType;
+  /** Bytes of a stored element. */
+  width: number;
+  /** Whether its bytes are in the other order. */
+  swap: boolean;
+  fortranOrder: boolean;
+  shape: readonly number[];
+  /** Where the data begin. */
+  dataStart: number;
+}
+
+/** The header at a source's beginning; the data need not be there. */
+export function readArrayHeader(source: ByteSource, refuse: Refuse): ArrayHeader {
+  const { headerText, dataStart } = splitHeader(source, refuse);
+  const { descr, fortranOrder, shape } = readHeader(headerText, refuse);
+  const { code, bigEndian } = readType(descr, refuse);
+  const stored = readable[code]!;
+  const dtype = Object.hasOwn(widths, stored) ? widths[stored as keyof typeof widths] : (stored as DType);
+  const width = Number(code.slice(1));
+  return { descr, stored, dtype, width, swap: bigEndian && width > 1, fortranOrder, shape, dataStart };
+}
+
+/** Finds the header's text, by the format's version, and where the data begin. */
+function splitHeader(source: ByteSource, refuse: Refuse): { headerText: string; dataStart: number } {
+  const { size } = source;
+  if (size === 0) throw refuse(`the file is empty; expected ${EXPECTED}`);
+  const view = (start: number, length: number): Buffer => {
+    const bytes = source.read(start, length);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  };
+  const start = view(0, Math.min(size, 12));
   const beginning = start.toString("latin1");
-  if (beginning.startsWith("PK\x03\x04") || beginning.startsWith("PK\x05\x06")) {
-    throw refuse(`found a zip archive (.npz); expected ${EXPECTED}: unpack it and give one of the arrays inside`);
+  if (looksLikeZip(start)) {
+    throw refuse(`found a zip archive (.npz); expected ${EXPECTED}: read it with readNpz`);
   }
   if (start[0] === 0x80 && start.length > 1 && start[1]! <= 5) {
     throw refuse(`found a Python pickle; expected ${EXPECTED}: save the array with numpy.save`);
@@ -135,7 +197,7 @@ function splitHeader(bytes: Uint8Array, refuse: Refuse): { headerText: string; d
   }
   const major = start[6];
   if (major === undefined || start.length < (major === 1 ? 10 : 12)) {
-    throw refuse(`the file is truncated within the header: expected at least 12 bytes, found ${bytes.length}`);
+    throw refuse(`the file is truncated within the header: expected at least 12 bytes, found ${size}`);
   }
   if (major < 1 || major > 3 || start[7] !== 0) {
     throw refuse(`found version ${major}.${start[7]} of the .npy format; expected 1.0, 2.0 or 3.0`);
@@ -143,13 +205,12 @@ function splitHeader(bytes: Uint8Array, refuse: Refuse): { headerText: string; d
   const headerStart = major === 1 ? 10 : 12;
   const length = major === 1 ? start.readUInt16LE(8) : start.readUInt32LE(8);
   if (length > LONGEST_HEADER) throw refuse(`found a header of ${length} bytes; expected at most ${LONGEST_HEADER}`);
-  if (headerStart + length > bytes.length) {
-    throw refuse(
-      `the file is truncated within the header: expected ${headerStart + length} bytes, found ${bytes.length}`,
-    );
+  const dataStart = headerStart + length;
+  if (dataStart > size) {
+    throw refuse(`the file is truncated within the header: expected ${dataStart} bytes, found ${size}`);
   }
-  const header = Buffer.from(bytes.buffer, bytes.byteOffset + headerStart, length);
-  return { headerText: header.toString(major === 3 ? "utf8" : "latin1"), dataStart: headerStart + length };
+  const header = view(headerStart, length);
+  return { headerText: header.toString(major === 3 ? "utf8" : "latin1"), dataStart };
 }
 
 interface Header {
@@ -179,6 +240,9 @@ function readHeader(text: string, refuse: Refuse): Header {
   if (typeof fortranOrder !== "boolean") throw refuse("the header's 'fortran_order' is neither True nor False");
   if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && (size as number) >= 0)) {
     throw refuse("the header's 'shape' is not a tuple of sizes of at least 0");
+  }
+  if (shape.length > MOST_DIMENSIONS) {
+    throw refuse(`the header's 'shape' has ${shape.length} sizes; expected at most ${MOST_DIMENSIONS}`);
   }
   return { descr, fortranOrder, shape: shape as number[] };
 }
@@ -212,34 +276,29 @@ function swapped(data: Uint8Array, width: number): Uint8Array {
   return width === 4 ? copy.swap32() : copy.swap64();
 }
 
-/** The same numbers in a type that tensors have. */
+/** The same numbers in a type that tensors have; `first` is the position of the first one in the array. */
 function widened(
   data: Uint8Array,
-  stored: DType | "uint16" | "uint32" | "uint64",
+  stored: ArrayHeader["stored"],
+  first: number,
   refuse: Refuse,
-): { array: Uint8Array | Int32Array | BigInt64Array; dtype: DType } {
+): Uint8Array | Int32Array | BigInt64Array {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  if (stored === "uint16") {
-    return {
-      array: Int32Array.from({ length: data.length / 2 }, (_, i) => view.getUint16(2 * i, true)),
-      dtype: "int32",
-    };
-  }
+  if (stored === "uint16") return Int32Array.from({ length: data.length / 2 }, (_, i) => view.getUint16(2 * i, true));
   if (stored === "uint32") {
     const numbers = new BigInt64Array(data.length / 4);
     for (let i = 0; i < numbers.length; i++) numbers[i] = BigInt(view.getUint32(4 * i, true));
-    return { array: numbers, dtype: "int64" };
+    return numbers;
   }
   if (stored === "uint64") {
     for (let i = 0; i < data.length; i += 8) {
       if (view.getUint8(i + 7) < 0x80) continue;
       throw refuse(
-        `found ${view.getBigUint64(i, true)} at position ${i / 8} of an array of uint64; expected at most 2^63 - 1, the largest int64`,
+        `found ${view.getBigUint64(i, true)} at position ${first + i / 8} of an array of uint64; expected at most 2^63 - 1, the largest int64`,
       );
     }
-    return { array: data, dtype: "int64" };
   }
-  return { array: data, dtype: stored };
+  return data;
 }
 
 type Literal = string | number | boolean | null | Literal[];
@@ -309,12 +368,4 @@ function parseDictionary(text: string, refuse: Refuse): Map<string, Literal> {
   skip();
   if (at < text.length) fail("nothing after the dictionary");
   return entries;
-}
-
-/** Text from a file, safe to print. */
-function shown(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\x7f-\uffff]/g,
-    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
 }

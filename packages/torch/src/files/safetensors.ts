@@ -5,11 +5,13 @@
 // reference implementation: wide types first, then by name, so that every tensor is aligned.
 // Source: huggingface/safetensors, README and safetensors/src/tensor.rs (0.4). Its limits are checked here too.
 import { createHash } from "node:crypto";
-import { TorchError } from "./errors.js";
-import { FileFormatError, type OpenFile, withFile, writeWhole } from "./files.js";
-import { type DType, native } from "./native.js";
-import { scope } from "./scope.js";
-import { elementSize, Tensor } from "./tensor.js";
+import type { DType } from "../native.js";
+import { scope } from "../scope.js";
+import { elementSize, type Tensor } from "../tensor.js";
+import { writeWhole } from "./atomic-write.js";
+import { FileMap } from "./mapping.js";
+import { FileFormatError, listed, type OpenFile, type Refuse, shown, withFile } from "./open-file.js";
+import { blamingFile, MOST_DIMENSIONS, tensorFromPieces, writePieces } from "./tensor-bytes.js";
 
 const EXPECTED = "a safetensors file";
 
@@ -97,9 +99,10 @@ export function saveSafetensors(
   writeWhole(path, (write) => {
     write(placeholder);
     for (const { tensor } of entries) {
-      const bytes = new Uint8Array(native().toBytes(tensor.handle));
-      if (options.checksum) hash.update(bytes);
-      write(bytes);
+      writePieces(tensor, (bytes) => {
+        if (options.checksum) hash.update(bytes);
+        write(bytes);
+      });
     }
     if (options.checksum) write(header(hash.digest("hex")), 0);
   });
@@ -110,50 +113,99 @@ function jsonMember([key, value]: readonly [string, unknown]): string {
   return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
 }
 
+export interface LoadOptions {
+  /** Read only these, in this order; default all, in the order of the file. */
+  names?: readonly string[];
+  /**
+   * Share the file's memory instead of reading it, default false: nothing is read until an element is used, and
+   * writing to a tensor does not change the file. Booleans, and tensors whose data are not aligned to their elements,
+   * are read all the same. The file must not be cut short while the tensors live: using an element that is gone kills
+   * the process. Replacing it by another, as `saveSafetensors` does, is safe.
+   */
+  mapped?: boolean;
+}
+
 export interface LoadedTensors {
-  /** On the CPU, owning their memory, in the order of the file. */
+  /** On the CPU, in the order of the file or of `names`. */
   tensors: Map<string, Tensor>;
   /** The file's strings, without the checksum. */
   metadata: Record<string, string>;
-  /** The checksum that was stored and found right, in hexadecimal; null when there is none. */
+  /**
+   * The checksum that was stored and found right, in hexadecimal; null when there is none, and when it was not
+   * compared because not all was read.
+   */
   sha256: string | null;
 }
 
 /**
  * Reads a safetensors file and checks all of it: the header's form, that the tensors fill the data without holes or
- * overlaps, and the checksum when there is one.
+ * overlaps, and, unless only some are read or mapped, the checksum when there is one.
  * @throws FileFormatError naming the file, the tensor, what was found and what would be right
  */
-export function loadSafetensors(path: string): LoadedTensors {
+export function loadSafetensors(path: string, options: LoadOptions = {}): LoadedTensors {
   return withFile(path, EXPECTED, (file) => {
-    const { entries, metadata, dataStart } = readHeader(path, file);
-    const wanted = Object.hasOwn(metadata, CHECKSUM_KEY) ? metadata[CHECKSUM_KEY]! : null;
-    delete metadata[CHECKSUM_KEY];
-    const hash = createHash("sha256");
+    const { entries, metadata, dataStart, checksum } = readHeader(path, file);
+    const compared = options.names || options.mapped ? null : checksum;
+    const hash = compared === null ? null : createHash("sha256");
     const tensors = scope(() => {
+      const map = options.mapped ? new FileMap(file) : null;
       const loaded = new Map<string, Tensor>();
-      for (const { name, dtype, shape, begin, end } of entries) {
-        const bytes = file.read(dataStart + begin, end - begin);
-        if (wanted !== null) hash.update(bytes);
-        try {
-          loaded.set(name, Tensor.fromHandle(native().fromBytes(bytes, dtype, shape)));
-        } catch (error) {
-          if (error instanceof TorchError) throw new FileFormatError(path, `tensor "${name}": ${error.message}`);
-          throw error;
-        }
+      for (const { name, dtype, shape, begin } of options.names ? chosen(path, entries, options.names) : entries) {
+        const refuse: Refuse = (problem) => new FileFormatError(path, `tensor ${shown(name)}: ${problem}`);
+        const width = elementSize(dtype);
+        const tensor = blamingFile(
+          refuse,
+          () =>
+            map?.tensor(dtype, shape, dataStart + begin) ??
+            tensorFromPieces(dtype, shape, (start, count) => {
+              const bytes = file.readPiece(dataStart + begin + start * width, count * width);
+              hash?.update(bytes);
+              return bytes;
+            }),
+        );
+        loaded.set(name, tensor);
       }
-      if (wanted !== null) {
-        const found = hash.digest("hex");
-        if (found !== wanted) {
-          throw new FileFormatError(
-            path,
-            `the checkpoint is damaged: checksum ${found} of its data is not the saved ${wanted}; use another copy`,
-          );
-        }
+      const found = hash?.digest("hex") ?? null;
+      if (found !== compared) {
+        throw new FileFormatError(
+          path,
+          `the checkpoint is damaged: checksum ${found} of its data is not the saved ${compared}; use another copy`,
+        );
       }
       return loaded;
     });
-    return { tensors, metadata, sha256: wanted };
+    return { tensors, metadata, sha256: compared };
+  });
+}
+
+function chosen(path: string, entries: readonly Entry[], names: readonly string[]): Entry[] {
+  const byName = new Map(entries.map((entry) => [entry.name, entry]));
+  return names.map((name) => {
+    const entry = byName.get(name);
+    if (entry) return entry;
+    throw new FileFormatError(path, `there is no tensor ${shown(name)}; it has ${listed(byName.keys())}`);
+  });
+}
+
+/** What a safetensors file says of itself. */
+export interface SafetensorsHeader {
+  /** Element type and shape by name, in the order of the file. */
+  tensors: Map<string, { dtype: DType; shape: readonly number[] }>;
+  /** The file's strings, without the checksum. */
+  metadata: Record<string, string>;
+  /** The stored SHA-256 of the data, not compared with them; null when there is none. */
+  sha256: string | null;
+}
+
+/**
+ * Names, types, shapes and metadata of a safetensors file, checked as by `loadSafetensors`, without reading its data.
+ * @throws FileFormatError naming the file, the tensor, what was found and what would be right
+ */
+export function safetensorsHeader(path: string): SafetensorsHeader {
+  return withFile(path, EXPECTED, (file) => {
+    const { entries, metadata, checksum } = readHeader(path, file);
+    const tensors = new Map(entries.map(({ name, dtype, shape }) => [name, { dtype, shape }]));
+    return { tensors, metadata, sha256: checksum };
   });
 }
 
@@ -191,16 +243,16 @@ function readHeader(path: string, { size, read }: OpenFile) {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(read(8, Number(length)));
     header = JSON.parse(text);
   } catch (error) {
-    throw refuse(`the header is damaged, it is not JSON: ${(error as Error).message}`);
+    throw refuse(`the header is damaged, it is not JSON: ${(error as Error).message.replace(/[^ -~]/g, "?")}`);
   }
   const twice = duplicateKey(text);
-  if (twice !== undefined) throw refuse(`the header has two entries ${JSON.stringify(twice)}`);
+  if (twice !== undefined) throw refuse(`the header has two entries ${shown(twice)}`);
 
   let metadata: Record<string, string> = {};
   const entries: Entry[] = [];
   for (const [name, value] of Object.entries(header as object)) {
     if (name === "__metadata__") metadata = readMetadata(value, refuse);
-    else entries.push(readEntry(name, value, (problem) => refuse(`tensor ${JSON.stringify(name)}: ${problem}`)));
+    else entries.push(readEntry(name, value, (problem) => refuse(`tensor ${shown(name)}: ${problem}`)));
   }
 
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
@@ -208,24 +260,24 @@ function readHeader(path: string, { size, read }: OpenFile) {
   let filled = 0;
   let before = "the beginning";
   for (const { name, begin, end } of entries) {
-    const where = `tensor ${JSON.stringify(name)}: its data [${begin}, ${end}]`;
+    const where = `tensor ${shown(name)}: its data [${begin}, ${end}]`;
     if (begin > filled) throw refuse(`${where} leave a hole after ${before}, expected them to begin at ${filled}`);
     if (begin < filled) throw refuse(`${where} overlap those of ${before}, expected them to begin at ${filled}`);
     if (end > dataSize) {
       throw refuse(`the file is truncated: ${where} end beyond the ${dataSize} bytes of data that are there`);
     }
     filled = end;
-    before = `tensor ${JSON.stringify(name)}`;
+    before = `tensor ${shown(name)}`;
   }
   if (filled !== dataSize) {
     throw refuse(
       `there are trailing bytes: the tensors take ${filled} bytes, the file holds ${dataSize} bytes of data`,
     );
   }
-  return { entries, metadata, dataStart };
+  const checksum = Object.hasOwn(metadata, CHECKSUM_KEY) ? metadata[CHECKSUM_KEY]! : null;
+  delete metadata[CHECKSUM_KEY];
+  return { entries, metadata, dataStart, checksum };
 }
-
-type Refuse = (problem: string) => FileFormatError;
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -234,7 +286,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function readMetadata(value: unknown, refuse: Refuse): Record<string, string> {
   if (!isObject(value)) throw refuse("the header's __metadata__ is not an object of strings");
   for (const [key, item] of Object.entries(value)) {
-    if (typeof item !== "string") throw refuse(`the header's __metadata__ ${JSON.stringify(key)} is not a string`);
+    if (typeof item !== "string") throw refuse(`the header's __metadata__ ${shown(key)} is not a string`);
   }
   return value as Record<string, string>;
 }
@@ -243,18 +295,20 @@ function readEntry(name: string, value: unknown, refuse: Refuse): Entry {
   if (!isObject(value)) throw refuse("expected an object with dtype, shape and data_offsets");
   const { dtype: type, shape, data_offsets: offsets, ...others } = value;
   const [unknown] = Object.keys(others);
-  if (unknown !== undefined)
-    throw refuse(`unknown entry ${JSON.stringify(unknown)}; expected dtype, shape and data_offsets`);
+  if (unknown !== undefined) throw refuse(`unknown entry ${shown(unknown)}; expected dtype, shape and data_offsets`);
   const dtype = dtypeOf.get(type as string);
   if (dtype === undefined) {
-    throw refuse(`unknown dtype ${JSON.stringify(type)}; expected one of ${Array.from(dtypeOf.keys()).join(", ")}`);
+    throw refuse(`unknown dtype ${brief(type)}; expected one of ${Array.from(dtypeOf.keys()).join(", ")}`);
   }
   const isSize = (item: unknown): item is number => Number.isSafeInteger(item) && (item as number) >= 0;
   if (!Array.isArray(shape) || !shape.every(isSize)) {
-    throw refuse(`expected a shape of sizes of at least 0, found ${JSON.stringify(shape)}`);
+    throw refuse(`expected a shape of sizes of at least 0, found ${brief(shape)}`);
+  }
+  if (shape.length > MOST_DIMENSIONS) {
+    throw refuse(`expected a shape of at most ${MOST_DIMENSIONS} sizes, found ${shape.length}`);
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize) || offsets[0]! > offsets[1]!) {
-    throw refuse(`expected data_offsets [begin, end], found ${JSON.stringify(offsets)}`);
+    throw refuse(`expected data_offsets [begin, end], found ${brief(offsets)}`);
   }
   const [begin, end] = offsets as [number, number];
   const bytes = shape.reduce((product, size) => product * size, elementSize(dtype));
@@ -264,6 +318,12 @@ function readEntry(name: string, value: unknown, refuse: Refuse): Entry {
     );
   }
   return { name, dtype, shape, begin, end };
+}
+
+/** A value of the header for an error. */
+function brief(value: unknown): string {
+  const text = JSON.stringify(value) ?? "undefined";
+  return text.length <= 100 ? text : `${text.slice(0, 100)}...`;
 }
 
 /** A key that an object in a valid JSON text has twice, which JSON.parse passes over. */

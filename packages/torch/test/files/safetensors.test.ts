@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import * as torch from "../src/index.js";
+import * as torch from "../../src/index.js";
 import {
   FileFormatError,
   loadSafetensors,
@@ -15,10 +15,10 @@ import {
   scope,
   type Tensor,
   tensor,
-} from "../src/index.js";
-import { builtPackage } from "./support/child.js";
-import { exact, expectTensor } from "./support/close.js";
-import { type Encoded, fixturePath, readFixture } from "./support/fixtures.js";
+} from "../../src/index.js";
+import { builtPackage } from "../support/child.js";
+import { exact, expectTensor } from "../support/close.js";
+import { type Encoded, fixturePath, readFixture } from "../support/fixtures.js";
 
 const { safetensors: recorded } = readFixture<{
   safetensors: { metadata: Record<string, string>; tensors: Record<string, Encoded> };
