@@ -14,3 +14,9 @@ export interface RegistryEntry {
 
 /** Name in experiment files → entry. */
 export type Registry<E extends RegistryEntry = RegistryEntry> = Readonly<Record<string, E>>;
+
+/** An entry by name, after validation has made sure that there is one. */
+export function entryOf<R extends object>(registry: R, name: string): R[keyof R] {
+  if (!Object.hasOwn(registry, name)) throw new Error(`no entry ${name}; known: ${Object.keys(registry).join(", ")}`);
+  return registry[name as keyof R];
+}

@@ -2,12 +2,14 @@
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { RunOutcome } from "../experiment/runner.js";
-import { compareRuns, type ReportRun, renderComparison, reportFolder, writeReport } from "../report/index.js";
+import { compareRuns, renderComparison, reportFolder, writeReport } from "../report/index.js";
 import { summarise } from "../statistics/index.js";
-import type { Store } from "../store/index.js";
+import { originOf, trainCommand } from "./command-line.js";
 import { describeError, exitCodes, note, print, printJson, runsDirectory } from "./context.js";
 import { runDocument } from "./documents.js";
-import { type ExecuteOptions, execute, readExperiment, shellQuote, trainCommand, withStore } from "./execute.js";
+import { commandToGoOn, type ExecuteOptions, execute, readExperiment, withStore } from "./execute.js";
+import { reportRuns } from "./report-runs.js";
+import { shellQuote } from "./shell.js";
 
 export async function compare(
   file: string,
@@ -19,9 +21,15 @@ export async function compare(
   // Seed by seed, so that the variants of a seed train side by side and their times compare.
   const runs = experiment.runs.toSorted((a, b) => a.seed - b.seed);
   await withStore(options, async (store) => {
-    const { outcomes, interrupted } = await execute(runs, trainCommand(file, overrides), options, store);
+    const { outcomes, interrupted } = await execute(
+      runs,
+      trainCommand(file, overrides, options),
+      options,
+      store,
+      originOf(file),
+    );
     if (interrupted) {
-      note("interrupted: the same command goes on from the checkpoints");
+      note(`interrupted; to go on from the checkpoints: ${commandToGoOn()}`);
       process.exitCode = exitCodes.interrupted;
       if (options.json) printJson({ variants: variantDocuments(outcomes), report: null });
       return;
@@ -58,15 +66,10 @@ export async function compare(
     if (failed.length > 0) {
       for (const { record, problem } of failed) note(`${record.id}: ${problem ?? record.status}`);
       const count = outcomes.length === 1 ? "the run" : `${failed.length} of ${outcomes.length} runs`;
-      note(`${count} failed; the same command does only what is missing`);
+      note(`${count} failed; to do only what is missing: ${commandToGoOn()}`);
       process.exitCode = exitCodes.failure;
     }
   });
-}
-
-/** Records and metrics of runs, for the report. */
-export function reportRuns(ids: readonly string[], store: Store): ReportRun[] {
-  return ids.map((id) => ({ record: store.getRun(id), metrics: store.metrics(id) }));
 }
 
 function variantDocuments(outcomes: readonly RunOutcome[]) {

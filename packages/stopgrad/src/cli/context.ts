@@ -10,7 +10,7 @@ export interface CommonOptions {
   dataDir?: string;
 }
 
-/** Exit codes of the contract. */
+/** Exit codes of the contract. `interrupted` is that of every signal that ends a command: SIGINT, SIGTERM, SIGHUP. */
 export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 
 /** The user asked for something that cannot be: exit code 2. */

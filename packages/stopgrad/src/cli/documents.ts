@@ -20,6 +20,7 @@ export function runDocument(record: RunRecord, problem: string | null = null): R
     peakBytes: summary?.peakBytes ?? null,
     trainAccuracy: summary?.trainAccuracy ?? null,
     testAccuracy: summary?.testAccuracy ?? null,
+    secondsToFirstStep: summary?.secondsToFirstStep ?? null,
     parameters: summary?.parameters ?? null,
     stages: summary?.stages ?? [],
   };

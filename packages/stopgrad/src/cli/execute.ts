@@ -6,9 +6,10 @@ import { entryOf, settingsSchema } from "../experiment/registries.js";
 import { optionsOf, type RunSettings } from "../experiment/run-settings.js";
 import { type PlannedRun, plan, type RunOutcome, runAll, sideBySide } from "../experiment/runner.js";
 import type { Experiment } from "../experiment/settings.js";
-import { openStore, type Store } from "../store/index.js";
+import { openStore, type RunOrigin, type Store } from "../store/index.js";
 import { type CommonOptions, dataFolders, exitCodes, note, runsDirectory } from "./context.js";
 import { showProgress } from "./progress.js";
+import { shellQuote } from "./shell.js";
 
 /** Ctrl-C, `kill`, and the end of the terminal. */
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -18,23 +19,17 @@ export interface ExecuteOptions extends CommonOptions {
   fresh?: boolean;
 }
 
+/** A signal that comes this soon after the first is the same one: npm passes on what the terminal sent to all. */
+const SAME_SIGNAL_MS = 250;
+
 /** Reads and validates an experiment file. @throws SettingsError naming every mistake */
 export function readExperiment(file: string, overrides: readonly string[], variant?: string): Experiment {
   return settingsSchema.expand(loadDocument(file), { overrides, ...(variant === undefined ? {} : { variant }) });
 }
 
-/** A word of a command line as a shell needs it. */
-export function shellQuote(word: string): string {
-  return /^[\w./:=,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
-
-/** The command that repeats one run of a file. */
-export function trainCommand(file: string, overrides: readonly string[]): (settings: RunSettings) => string {
-  return ({ variant, seed }) => {
-    const own = overrides.filter((override) => !/^\+?seeds=/.test(override));
-    const choice = variant === "default" ? [] : ["--variant", variant];
-    return ["stopgrad", "train", file, ...choice, ...own, `seeds=[${seed}]`].map(shellQuote).join(" ");
-  };
+/** The command line that goes on with this one: the same, except that it does not start again. */
+export function commandToGoOn(): string {
+  return ["stopgrad", ...process.argv.slice(2).filter((word) => word !== "--fresh")].map(shellQuote).join(" ");
 }
 
 export interface Executed {
@@ -45,6 +40,7 @@ export interface Executed {
 
 /**
  * Trains what is not done, with progress; Ctrl-C once checkpoints and ends, twice ends at once.
+ * @param origin - null for runs that go on: theirs is recorded
  * @throws DatasetError before any work when a data set is not there
  */
 export async function execute(
@@ -52,6 +48,7 @@ export async function execute(
   commandFor: (settings: RunSettings) => string,
   options: ExecuteOptions,
   store: Store,
+  origin: RunOrigin | null = null,
 ): Promise<Executed> {
   const planned: PlannedRun[] = plan(runs, store, options.fresh ?? false);
   const done = planned.filter((run) => run.done).length;
@@ -66,12 +63,16 @@ export async function execute(
   );
   const progress = showProgress(planned, jobs);
   const abort = new AbortController();
+  let askedAt = 0;
   const onSignal = () => {
     if (abort.signal.aborted) {
+      if (performance.now() - askedAt < SAME_SIGNAL_MS) return;
       progress.stop(); // gives the terminal its cursor back
+      note(`stopped at once: the last checkpoints stay; to go on: ${commandToGoOn()}`);
       process.exit(exitCodes.interrupted);
     }
     note("\nstopping: each run writes a checkpoint (again: at once, without)");
+    askedAt = performance.now();
     abort.abort();
   };
   for (const signal of ENDING_SIGNALS) process.on(signal, onSignal);
@@ -83,6 +84,7 @@ export async function execute(
       ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
       ...(options.fresh === undefined ? {} : { fresh: options.fresh }),
       commandFor,
+      origin,
       onEvent: (run, event) => progress.onEvent(run, event),
       signal: abort.signal,
     });
@@ -93,14 +95,21 @@ export async function execute(
   }
 }
 
-/** Data sets of the runs to do are looked for once, rather than missed by each run. Looks only at names. */
+/**
+ * Data sets of the runs to do are looked for once, rather than missed by each run. Looks only at names. Where some runs
+ * have theirs, they are trained, and the others fail.
+ */
 async function requireData(planned: readonly PlannedRun[], options: CommonOptions): Promise<void> {
   const dataDirs = dataFolders(options);
   const wanted = new Map(planned.filter((run) => !run.done).map(({ settings }) => [settings.data.name, settings.data]));
-  for (const data of wanted.values()) {
-    const dataset: Dataset = entryOf(datasets, data.name);
-    if (dataset.files?.find(dataDirs) === null) await dataset.load(optionsOf(dataset, data), { dataDirs });
-  }
+  const missing = [...wanted.values()].filter(({ name }) => {
+    const dataset: Dataset = entryOf(datasets, name);
+    return dataset.files?.find(dataDirs) === null;
+  });
+  const [data] = missing;
+  if (data === undefined || missing.length < wanted.size) return;
+  const dataset: Dataset = entryOf(datasets, data.name);
+  await dataset.load(optionsOf(dataset, data), { dataDirs });
 }
 
 /** Opens the store for the time of `body`. */

@@ -1,6 +1,7 @@
 // The `stopgrad` command: its verbs and their options. A verb's code is loaded when it is called, so that `--help` is
 // quick.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { prepareWorker } from "../experiment/worker-process.js";
 import { stopgradVersion } from "../version.js";
 import { describeError, exitCodes, note, printJson } from "./context.js";
 
@@ -33,7 +34,10 @@ verb(program, "train", "train one experiment: one variant, its seeds")
   .option("--variant <name>", "which variant of the file")
   .option("--jobs <n>", "runs side by side (default: one a processor)", positiveInteger)
   .option("--fresh", "start again, even if it is done or half done")
-  .action(async (file, overrides, options) => (await import("./train.js")).train(file, overrides, options));
+  .action(async (file, overrides, options) => {
+    prepareWorker();
+    await (await import("./train.js")).train(file, overrides, options);
+  });
 
 verb(program, "compare", "train every variant and seed of a file, print the table, write the report")
   .argument("<file>", "experiment file (YAML)")
@@ -41,18 +45,26 @@ verb(program, "compare", "train every variant and seed of a file, print the tabl
   .option("--jobs <n>", "runs side by side (default: one a processor)", positiveInteger)
   .option("--fresh", "start again, even what is done")
   .option("--out <folder>", "where the report goes (default: reports/<name> in the runs folder)")
-  .action(async (file, overrides, options) => (await import("./compare.js")).compare(file, overrides, options));
+  .action(async (file, overrides, options) => {
+    prepareWorker();
+    await (await import("./compare.js")).compare(file, overrides, options);
+  });
 
 verb(program, "resume", "go on with an interrupted run from its last checkpoint")
   .argument("<run>", "id of the run, or the beginning of it")
-  .action(async (run, options) => (await import("./train.js")).resume(run, options));
+  .action(async (run, options) => {
+    prepareWorker();
+    await (await import("./train.js")).resume(run, options);
+  });
 
-verb(program, "runs", "list runs")
+verb(program, "runs", "list runs, or show one in full")
+  .argument("[run]", "id of the run, or the beginning of it; default: all")
   .option("--name <experiment>", "only of this experiment")
   .addOption(
     new Option("--status <status>", "only with this status").choices(["running", "completed", "interrupted", "failed"]),
   )
-  .action(async (options) => (await import("./runs.js")).runs(options));
+  .option("--yaml", "print an experiment file that repeats this run alone")
+  .action(async (run, options) => (await import("./runs.js")).runs(run, options));
 
 verb(program, "report", "write the HTML report of some runs")
   .argument("<runs...>", "ids of runs, their beginnings, or names of experiments")

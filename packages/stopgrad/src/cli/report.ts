@@ -3,9 +3,9 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { reportFolder, writeReport } from "../report/index.js";
 import { openStore, type Store, StoreError } from "../store/index.js";
-import { reportRuns } from "./compare.js";
 import { type CommonOptions, describeError, print, printJson, runsDirectory, WorkError } from "./context.js";
-import { shellQuote } from "./execute.js";
+import { reportRuns } from "./report-runs.js";
+import { shellQuote } from "./shell.js";
 
 export async function report(wanted: readonly string[], options: CommonOptions & { out?: string }): Promise<void> {
   const store = openStore(runsDirectory(options), { readonly: true });

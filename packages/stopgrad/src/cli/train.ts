@@ -2,10 +2,11 @@
 import { settingsHash } from "../experiment/identity.js";
 import type { RunSettings } from "../experiment/run-settings.js";
 import { openStore, type RunRecord } from "../store/index.js";
+import { originOf, trainCommand } from "./command-line.js";
 import type { CommonOptions } from "./context.js";
 import { exitCodes, note, print, printJson, runsDirectory, UsageError, WorkError } from "./context.js";
 import { runDocument } from "./documents.js";
-import { type Executed, type ExecuteOptions, execute, readExperiment, trainCommand, withStore } from "./execute.js";
+import { commandToGoOn, type Executed, type ExecuteOptions, execute, readExperiment, withStore } from "./execute.js";
 import { duration } from "./progress.js";
 
 export async function train(
@@ -21,8 +22,8 @@ export async function train(
     );
   }
   await withStore(options, async (store) => {
-    const executed = await execute(runs, trainCommand(file, overrides), options, store);
-    finish(executed, options, "the same command");
+    const executed = await execute(runs, trainCommand(file, overrides, options), options, store, originOf(file));
+    finish(executed, options);
   });
 }
 
@@ -37,12 +38,12 @@ export async function resume(idOrPrefix: string, options: CommonOptions): Promis
       );
     }
     const executed = await execute([settings], () => record.command, options, store);
-    finish(executed, options, `stopgrad resume ${record.id}`);
+    finish(executed, options);
   });
 }
 
 /** Prints what the runs gave; why they did not has been said on the way. */
-function finish({ outcomes, interrupted }: Executed, options: CommonOptions, again: string): void {
+function finish({ outcomes, interrupted }: Executed, options: CommonOptions): void {
   if (options.json) {
     const documents = outcomes.map(({ record, problem }) => runDocument(record, problem));
     if (documents.length === 0) printJson({ error: "interrupted before it began" });
@@ -51,7 +52,7 @@ function finish({ outcomes, interrupted }: Executed, options: CommonOptions, aga
     for (const { record } of outcomes) if (record.status === "completed") print(describeRun(record));
   }
   if (interrupted) {
-    note(`interrupted: ${again} goes on from the checkpoint`);
+    note(`interrupted; to go on from the checkpoint: ${commandToGoOn()}`);
     process.exitCode = exitCodes.interrupted;
   } else if (outcomes.some(({ record }) => record.status !== "completed")) {
     process.exitCode = exitCodes.failure;

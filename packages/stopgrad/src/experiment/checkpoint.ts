@@ -1,18 +1,20 @@
 // Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file.
 //
-// A file is written beside its final name, flushed and renamed, so that a name always holds a whole file; its checksum
-// is verified when it is read. The newest two are kept: if the newest turns out damaged, the one before it serves. A
-// process that was killed while it wrote leaves a temporary file, which the next checkpoint removes.
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { loadSafetensors, saveSafetensors, type Tensor } from "@stopgrad/torch";
+// A file is written beside its final name, flushed and renamed, so that a name always holds a whole file. Checksums of
+// its header and of its data are verified when it is read. The newest two are kept: if the newest turns out damaged,
+// it is set aside and the one before it serves. A process that was killed while it wrote leaves a temporary file, which
+// the next process to train the run removes.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
+import { FileFormatError, loadSafetensors, saveSafetensors, scope, type Tensor } from "@stopgrad/torch";
 import type { StageSummary } from "../store/records.js";
 
 /** Where a run stands, beside its tensors. */
 export interface TrainingState {
-  /** Whole epochs done. */
+  /** Whole epochs done, measured and recorded. */
   epoch: number;
-  /** Steps done in the epoch after those. */
+  /** Steps done in the epoch after those; all of them, while what follows an epoch is measured. */
   stepInEpoch: number;
   /** Optimizer steps done in all. */
   step: number;
@@ -22,7 +24,7 @@ export interface TrainingState {
   images: number;
   peakBytes: number;
   /** Sums over the epoch in progress. */
-  running: { seen: number; correct: number; loss: number; localLosses: Record<string, number> };
+  running: { seen: number; correct: number; loss: number; localLosses: Record<string, number>; seconds: number };
   trainAccuracy: number;
   testAccuracy: number;
   /** Latest value of each stage's measures. */
@@ -60,43 +62,92 @@ export function saveCheckpoint(
 ): string {
   mkdirSync(folder(runDirectory), { recursive: true });
   const path = pathOf(runDirectory, state.step);
-  saveSafetensors(
-    path,
-    tensors,
-    { "stopgrad.state": JSON.stringify(state), "stopgrad.run": identity },
-    { checksum: true },
-  );
+  const text = JSON.stringify(state);
+  const metadata = {
+    "stopgrad.state": text,
+    "stopgrad.run": identity,
+    "stopgrad.header": headerDigest(text, identity, tensors),
+  };
+  saveSafetensors(path, tensors, metadata, { checksum: true });
   for (const step of checkpointSteps(runDirectory).slice(KEPT)) rmSync(pathOf(runDirectory, step), { force: true });
-  for (const name of readdirSync(folder(runDirectory))) {
-    if (name.endsWith(".tmp")) rmSync(join(folder(runDirectory), name), { force: true });
-  }
   return path;
 }
 
-export interface LoadedCheckpoint {
-  tensors: Map<string, Tensor>;
-  state: TrainingState;
-  path: string;
+/** SHA-256 of what the header says, which the checksum of the data does not cover. */
+function headerDigest(state: string, identity: string, tensors: ReadonlyMap<string, Tensor>): string {
+  const described = Array.from(tensors, ([name, { dtype, shape }]) => [name, dtype, [...shape]] as const);
+  described.sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash("sha256")
+    .update(JSON.stringify([state, identity, described]))
+    .digest("hex");
+}
+
+/** Removes what a process that was killed while it wrote has left. Only for the process that owns the run. */
+export function removeUnfinished(runDirectory: string): void {
+  if (!existsSync(folder(runDirectory))) return;
+  for (const name of readdirSync(folder(runDirectory))) {
+    if (name.endsWith(".tmp")) rmSync(join(folder(runDirectory), name), { force: true });
+  }
 }
 
 /**
- * The newest checkpoint that is whole, or null when there is none.
- * @param warn - told of each damaged one that was passed over
+ * Goes back to the newest checkpoint that is whole and fits. Those that are not are set aside under another name, so
+ * that they do not count among the newest.
+ *
+ * @param use - takes the tensors over (they are freed afterwards); throwing, it refuses them, and has changed nothing
+ * @param warn - told of each checkpoint that was passed over
+ * @returns false when there is no checkpoint to go on from
+ * @throws FileFormatError when a file cannot be read for a reason that is not in the file: no permission, a failing
+ * disk, no memory. Its content may be right, so nothing is passed over
  */
-export function loadCheckpoint(
+export function restoreCheckpoint(
   runDirectory: string,
   identity: string,
+  use: (tensors: ReadonlyMap<string, Tensor>, state: TrainingState) => void,
   warn: (message: string) => void,
-): LoadedCheckpoint | null {
+): boolean {
   for (const step of checkpointSteps(runDirectory)) {
     const path = pathOf(runDirectory, step);
     try {
-      const { tensors, metadata } = loadSafetensors(path);
-      if (metadata["stopgrad.run"] !== identity) throw new Error(`${path}: the checkpoint of other settings`);
-      return { tensors, state: JSON.parse(metadata["stopgrad.state"] ?? "") as TrainingState, path };
+      scope(() => {
+        const { tensors, state } = readCheckpoint(path, identity);
+        use(tensors, state);
+      });
+      return true;
     } catch (error) {
-      warn(`passed over a checkpoint: ${(error as Error).message}`);
+      if (!isInTheFile(error)) throw error;
+      const { message } = error as Error;
+      const why = message.includes(path) ? message : `${path}: ${message}`;
+      warn(`passed over a checkpoint: ${why} (${setAside(path)})`);
     }
   }
-  return null;
+  return false;
+}
+
+function readCheckpoint(path: string, identity: string) {
+  const { tensors, metadata, sha256 } = loadSafetensors(path);
+  const text = metadata["stopgrad.state"] ?? "";
+  const run = metadata["stopgrad.run"] ?? "";
+  if (sha256 === null || headerDigest(text, run, tensors) !== metadata["stopgrad.header"]) {
+    throw new FileFormatError(path, "the checkpoint is damaged: its header does not match its checksum");
+  }
+  if (run !== identity) throw new FileFormatError(path, "the checkpoint of other settings");
+  return { tensors, state: JSON.parse(text) as TrainingState };
+}
+
+/** Whether the content of the file is to blame, and not the system that should have read it. */
+function isInTheFile(error: unknown): boolean {
+  const { cause, message } = error as Error;
+  return cause === undefined && !/alloc|out of memory/i.test(message);
+}
+
+/** Renames a checkpoint that cannot be used; says under which name it is now. */
+function setAside(path: string): string {
+  const aside = `${path}.damaged`;
+  try {
+    renameSync(path, aside);
+    return `kept as ${basename(aside)}`;
+  } catch (error) {
+    return `it could not be renamed: ${(error as Error).message}`;
+  }
 }

@@ -10,14 +10,24 @@ export interface Evaluation {
   accuracy: number;
 }
 
-/** @param batch - images at a time: speed and memory, not the result */
-export function evaluate(rule: LearningRule, set: TensorSet, normalisation: Normalisation, batch: number): Evaluation {
+/**
+ * @param batch - images at a time: speed and memory, not the result
+ * @param breathe - called before each batch; what it throws ends the evaluation, with the network back in training mode
+ */
+export function evaluate(
+  rule: LearningRule,
+  set: TensorSet,
+  normalisation: Normalisation,
+  batch: number,
+  breathe: () => void = () => {},
+): Evaluation {
   let loss = 0;
   let correct = 0;
   rule.backbone.eval();
   try {
     noGrad(() => {
       for (let start = 0; start < set.count; start += batch) {
+        breathe();
         scope(() => {
           const { images, labels } = slice(set, start, Math.min(batch, set.count - start), normalisation);
           const logits = rule.logits(images);

@@ -1,8 +1,15 @@
 // Takes measures of a network's stages on a fixed set of images: the same images, batches and order for every epoch,
 // stage and variant, in evaluation mode and without augmentation, so that all that changes is the network.
-import { cat, keep, noGrad, scope, type Tensor } from "@stopgrad/torch";
+import { cat, keep, noGrad, scope, type Tensor, TorchError } from "@stopgrad/torch";
 import { type Normalisation, slice, type TensorSet } from "../data/loader.js";
-import { batchMean, type MeasureName, measures, type PairMeasure, type ProbeMeasure } from "../measures/index.js";
+import {
+  batchMean,
+  MeasureError,
+  type MeasureName,
+  measures,
+  type PairMeasure,
+  type ProbeMeasure,
+} from "../measures/index.js";
 import type { LearningRule } from "../rules/index.js";
 import { DEFAULT_BATCHES, type ObserveSettings, optionsOf, type SampleSettings } from "./run-settings.js";
 
@@ -10,9 +17,11 @@ export interface StageMeasurement {
   stage: string;
   /** `nhsicXZ`, `nhsicYZ` and so on: measure, then what it was taken between. */
   key: string;
-  /** Mean over batches. */
+  /** Mean over batches; NaN where it cannot be computed. */
   value: number;
   standardError: number | null;
+  /** Why it cannot be computed; null where it can. */
+  problem: string | null;
 }
 
 /** The run's images, as observers see them. */
@@ -24,8 +33,13 @@ export interface ObservedData {
 }
 
 export interface Observer {
-  /** Measures every stage; the network is back in its mode afterwards. @throws Error naming the stage that has NaN */
-  observe(rule: LearningRule): StageMeasurement[];
+  /**
+   * Measures every stage; the network is back in its mode afterwards. What cannot be computed (constant features, a
+   * ridge that is too small) is NaN with a problem: a measure that fails is no reason to stop training.
+   *
+   * @param breathe - called before each piece of work; what it throws ends the observation
+   */
+  observe(rule: LearningRule, breathe?: () => void): StageMeasurement[];
   dispose(): void;
 }
 
@@ -36,6 +50,23 @@ export function createObserver(name: MeasureName, when: ObserveSettings, data: O
   const { batch, batches, split } = when as unknown as SampleSettings;
   const sample = { set: data[split], batch, batches: batches ?? DEFAULT_BATCHES, normalisation: data.normalisation };
   return new PairObserver(name, measure, options, sample);
+}
+
+const nothing = () => {};
+
+/** What `body` computes, or why it cannot: a refusal of the measure or of libtorch. Other errors are passed on. */
+function attempt<R>(body: () => R): { result: R; problem: null } | { result: null; problem: string } {
+  try {
+    return { result: body(), problem: null };
+  } catch (error) {
+    if (error instanceof MeasureError || error instanceof TorchError) return { result: null, problem: error.message };
+    throw error;
+  }
+}
+
+/** NaN and infinity are no measurement. */
+function checked(value: number): { value: number; problem: string | null } {
+  return Number.isFinite(value) ? { value, problem: null } : { value: Number.NaN, problem: `it came out as ${value}` };
 }
 
 /** Runs `body` in evaluation mode, without gradients. */
@@ -60,39 +91,39 @@ class ProbeObserver implements Observer {
     private readonly data: ObservedData,
   ) {}
 
-  observe(rule: LearningRule): StageMeasurement[] {
+  observe(rule: LearningRule, breathe = nothing): StageMeasurement[] {
     return scope(() => {
       const { train, test, classes } = this.data;
       const count = Math.min(this.measure.trainingImages(this.options) ?? train.count, train.count);
-      const ofTrain = this.#collect(rule, train, count);
-      const ofTest = this.#collect(rule, test, test.count);
+      const ofTrain = this.#collect(rule, train, count, breathe);
+      const ofTest = this.#collect(rule, test, test.count, breathe);
       return rule.backbone.stages.flatMap(({ name: stage }, at) => {
-        const accuracy = naming(`probe of stage ${stage}`, () =>
-          this.measure.fit(
-            {
-              train: ofTrain[at]!,
-              trainLabels: train.labels.narrow(0, 0, count),
-              test: ofTest[at]!,
-              testLabels: test.labels,
-              classes,
-            },
-            this.options,
-          ),
-        );
-        return [
-          { stage, key: "probeTrain", value: accuracy.train, standardError: null },
-          { stage, key: "probeTest", value: accuracy.test, standardError: null },
-        ];
+        breathe();
+        const features = {
+          train: ofTrain[at]!,
+          trainLabels: train.labels.narrow(0, 0, count),
+          test: ofTest[at]!,
+          testLabels: test.labels,
+          classes,
+        };
+        const { result, problem } = attempt(() => this.measure.fit(features, this.options, breathe));
+        return (["train", "test"] as const).map((split) => ({
+          stage,
+          key: split === "train" ? "probeTrain" : "probeTest",
+          standardError: null,
+          ...(result ? checked(result[split]) : { value: Number.NaN, problem }),
+        }));
       });
     });
   }
 
   /** Each stage's reduced output for the first `count` images, `[count, D]`. */
-  #collect(rule: LearningRule, set: TensorSet, count: number): Tensor[] {
+  #collect(rule: LearningRule, set: TensorSet, count: number, breathe: () => void): Tensor[] {
     return scope(() => {
       const parts: Tensor[][] = rule.backbone.stages.map(() => []);
       evaluating(rule, () => {
         for (let start = 0; start < count; start += COLLECTED_AT_ONCE) {
+          breathe();
           const reduced = scope(() => {
             const size = Math.min(COLLECTED_AT_ONCE, count - start);
             let features = slice(set, start, size, this.data.normalisation).images;
@@ -111,20 +142,18 @@ class ProbeObserver implements Observer {
   dispose(): void {}
 }
 
-/** An error from `body` begins with what it was about. */
-function naming<R>(what: string, body: () => R): R {
-  try {
-    return body();
-  } catch (error) {
-    throw new Error(`${what}: ${(error as Error).message}`);
-  }
+/** Factors of one mini-batch that no epoch changes; null where they cannot be computed. */
+interface FixedFactors {
+  readonly images: Tensor;
+  readonly XZ: Tensor | null;
+  readonly YZ: Tensor | null;
 }
 
 /** A pair measure on the first `batches` × `batch` images of a split. Factors of input and label are computed once. */
 export class PairObserver implements Observer {
-  readonly #images: Tensor[] = [];
-  readonly #inputFactors: Tensor[] = [];
-  readonly #labelFactors: Tensor[] = [];
+  readonly #batches: FixedFactors[] = [];
+  /** Why the input or the labels have no factor. */
+  readonly #problems: { XZ: string | null; YZ: string | null } = { XZ: null, YZ: null };
 
   constructor(
     readonly name: string,
@@ -135,45 +164,59 @@ export class PairObserver implements Observer {
     for (let at = 0; at < sample.batches; at++) {
       scope(() => {
         const { images, labels } = slice(sample.set, at * sample.batch, sample.batch, sample.normalisation);
-        this.#images.push(keep(images));
-        this.#inputFactors.push(keep(measure.factor(images, options)));
-        this.#labelFactors.push(keep(measure.labelFactor(labels, options)));
+        const ofInput = attempt(() => keep(measure.factor(images, options)));
+        const ofLabel = attempt(() => keep(measure.labelFactor(labels, options)));
+        this.#batches.push({ images: keep(images), XZ: ofInput.result, YZ: ofLabel.result });
+        if (ofInput.problem !== null) this.#problems.XZ ??= `of the input: ${ofInput.problem}`;
+        if (ofLabel.problem !== null) this.#problems.YZ ??= `of the label: ${ofLabel.problem}`;
       });
     }
   }
 
-  observe(rule: LearningRule): StageMeasurement[] {
+  observe(rule: LearningRule, breathe = nothing): StageMeasurement[] {
     const { stages } = rule.backbone;
-    const values = stages.map(() => ({ XZ: [] as number[], YZ: [] as number[] }));
+    const found = stages.map(() => ({ XZ: [] as number[], YZ: [] as number[], problem: null as string | null }));
     evaluating(rule, () => {
-      for (const [at, images] of this.#images.entries()) {
+      for (const fixed of this.#batches) {
         scope(() => {
-          let features = images;
+          let features = fixed.images;
           for (const [index, stage] of stages.entries()) {
+            breathe();
+            const mine = found[index]!;
             const output = stage.forward(features);
-            if (features !== images) features.dispose();
+            if (features !== fixed.images) features.dispose();
             features = output;
-            const factor = naming(`${this.name} of stage ${stage.name}`, () =>
-              this.measure.factor(output, this.options),
-            );
-            values[index]!.XZ.push(this.measure.combine(this.#inputFactors[at]!, factor, this.options));
-            values[index]!.YZ.push(this.measure.combine(this.#labelFactors[at]!, factor, this.options));
-            factor.dispose();
+            const factor = attempt(() => this.measure.factor(output, this.options));
+            mine.problem ??= factor.problem;
+            for (const pair of ["XZ", "YZ"] as const) {
+              const other = fixed[pair];
+              const usable = factor.result !== null && other !== null;
+              mine[pair].push(usable ? this.measure.combine(other, factor.result, this.options) : Number.NaN);
+            }
+            factor.result?.dispose();
           }
         });
       }
     });
     return stages.flatMap((stage, index) =>
-      (["XZ", "YZ"] as const).map((pair) => ({
-        stage: stage.name,
-        key: `${this.name}${pair}`,
-        ...batchMean(values[index]![pair]),
-      })),
+      (["XZ", "YZ"] as const).map((pair) => {
+        const mean = batchMean(found[index]![pair]);
+        const { value, problem } = checked(mean.value);
+        return {
+          stage: stage.name,
+          key: `${this.name}${pair}`,
+          value,
+          standardError: problem === null ? mean.standardError : null,
+          problem: problem && (found[index]!.problem ?? this.#problems[pair] ?? problem),
+        };
+      }),
     );
   }
 
   dispose(): void {
-    for (const tensor of [...this.#images, ...this.#inputFactors, ...this.#labelFactors]) tensor.dispose();
+    for (const { images, XZ, YZ } of this.#batches) {
+      for (const tensor of [images, XZ, YZ]) tensor?.dispose();
+    }
   }
 }
 

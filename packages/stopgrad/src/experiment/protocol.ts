@@ -11,6 +11,8 @@ export interface TrainingJob {
   dataDirs: readonly string[];
   /** Go on from the newest checkpoint, if there is one. */
   resume: boolean;
+  /** When the process began that was asked for this run, in milliseconds since 1970. */
+  startedAt: number;
 }
 
 export type TrainingEvent =
@@ -36,5 +38,5 @@ export interface WorkerMessage {
   event: TrainingEvent;
 }
 
-/** To the worker. */
-export type ParentMessage = { type: "job"; job: TrainingJob } | { type: "ack"; id: number } | { type: "stop" };
+/** To the worker. That it should stop is said on another line (lifeline.ts), which is heard while it computes. */
+export type ParentMessage = { type: "job"; job: TrainingJob } | { type: "ack"; id: number };

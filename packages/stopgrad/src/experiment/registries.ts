@@ -7,9 +7,12 @@ import { losses } from "../losses/index.js";
 import { measures } from "../measures/index.js";
 import { type Model, models } from "../models/index.js";
 import { optimizers } from "../optimizers/index.js";
+import { entryOf } from "../registry.js";
 import { rules } from "../rules/index.js";
 import { optionsOf } from "./run-settings.js";
 import { defineSettings } from "./settings.js";
+
+export { entryOf };
 
 /** Everything by kind and name. */
 export const registries = { datasets, models, heads, losses, rules, optimizers, measures };
@@ -29,9 +32,3 @@ export const settingsSchema = defineSettings(registries, {
     return { train: dataset.trainCount(options), test: dataset.testCount(options) };
   },
 });
-
-/** An entry by name, after validation has made sure that there is one. */
-export function entryOf<R extends object>(registry: R, name: string): R[keyof R] {
-  if (!Object.hasOwn(registry, name)) throw new Error(`no entry ${name}; known: ${Object.keys(registry).join(", ")}`);
-  return registry[name as keyof R];
-}

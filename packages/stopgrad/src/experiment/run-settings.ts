@@ -49,6 +49,16 @@ export interface SampleSettings {
   readonly batches: number | null;
 }
 
+/** When a checkpoint is written, beside the one at the end. Any of them decides; the result does not depend on it. */
+export interface CheckpointSettings {
+  /** After every so many epochs. */
+  readonly every: number;
+  /** After every so many optimizer steps of the run; null: not by steps. */
+  readonly everySteps: number | null;
+  /** When the last one is so many seconds old: at most these are lost when a run is killed. Null: not by time. */
+  readonly everySeconds: number | null;
+}
+
 /** One run: one variant of an experiment, one seed. */
 export interface RunSettings {
   readonly name: string;
@@ -70,11 +80,12 @@ export interface RunSettings {
   readonly epochs: number;
   /** Measure → when, and its options. */
   readonly observe: { readonly [measure: string]: ObserveSettings };
-  readonly precision: "float32";
+  /** `bfloat16`: forward passes in 16 bits where it is safe; parameters, gradients and losses stay float32. */
+  readonly precision: "float32" | "bfloat16";
   readonly device: string;
   /** Of tensor operations. Their number decides how sums are rounded, so it is a setting and not the machine's choice. */
   readonly threads: number;
-  readonly checkpoint: { /** In epochs. */ readonly every: number };
+  readonly checkpoint: CheckpointSettings;
 }
 
 const positive = z.int().positive();
@@ -95,14 +106,20 @@ export const plainSettings = z.object({
     .default([1]),
   schedule: z.literal("simultaneous").default("simultaneous"),
   classifier: z.enum(["attached", "detached"]).optional(),
-  precision: z.literal("float32").default("float32"),
+  precision: z.enum(["float32", "bfloat16"]).default("float32"),
   device: z
     .string()
     .regex(/^(cpu|cuda(:\d+)?)$/)
     .meta({ expected: "cpu, cuda or cuda:1" })
     .default("cpu"),
   threads: positive.default(1),
-  checkpoint: z.object({ every: positive.default(1) }).prefault({}),
+  checkpoint: z
+    .object({
+      every: positive.default(1),
+      everySteps: positive.nullable().default(null),
+      everySeconds: z.number().positive().nullable().default(60),
+    })
+    .prefault({}),
 });
 
 export const dataCommon = z.object({

@@ -1,16 +1,16 @@
 // Runs side by side: each in a worker process of its own, its events stored here. This process is the store's only
 // writer for its runs; a run that is already done is not done again, one that was interrupted goes on.
-import { type ChildProcess, fork } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
-import { type RunRecord, type Store, StoreError } from "../store/index.js";
+import { type RunOrigin, type RunRecord, type Store, StoreError } from "../store/index.js";
 import { describeSystemError } from "../system-error.js";
 import { runId, settingsHash } from "./identity.js";
 import type { ParentMessage, TrainingEvent, TrainingJob, WorkerMessage } from "./protocol.js";
 import type { RunSettings } from "./run-settings.js";
+import { startWorker } from "./worker-process.js";
 
 export interface RunnerOptions {
   store: Store;
@@ -23,6 +23,8 @@ export interface RunnerOptions {
   fresh?: boolean;
   /** The command that repeats a run. */
   commandFor(settings: RunSettings): string;
+  /** Where runs that begin now come from; null leaves what is recorded. */
+  origin?: RunOrigin | null;
   /** What happens, as it happens. */
   onEvent?(run: PlannedRun, event: TrainingEvent): void;
   /** Aborting it ends every run with a checkpoint. */
@@ -81,7 +83,7 @@ export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions
   const fatal: unknown[] = [];
 
   const stopAll = () => {
-    for (const worker of workers) send(worker, { type: "stop" });
+    for (const worker of workers) askToStop(worker);
   };
   const killAll = () => {
     for (const worker of workers) worker.kill("SIGKILL");
@@ -155,9 +157,7 @@ async function trainOne(run: PlannedRun, workers: Set<ChildProcess>, options: Ru
   const { settings, id } = run;
   const directory = join(options.runsDir, id);
   const earlier = store.findByHash(settingsHash(settings));
-  // Before anything of a run that another process may be training is touched.
-  if (earlier && !(await claimInTurn(run, options))) return;
-  try {
+  const begin = () =>
     store.createRun({
       id,
       name: settings.name,
@@ -167,19 +167,25 @@ async function trainOne(run: PlannedRun, workers: Set<ChildProcess>, options: Ru
       settingsHash: settingsHash(settings),
       command: options.commandFor(settings),
       environment: earlier?.environment ?? null,
+      origin: options.origin ?? null,
     });
-    store.claim(id);
+  if (!earlier) begin();
+  // Before anything of a run that another process may be training is touched; it may have begun it just now.
+  if (!(await claimInTurn(run, options))) return;
+  try {
+    if (earlier) begin();
     if (fresh) {
       store.deleteMetricsAfter(id, -1);
       rmSync(directory, { recursive: true, force: true });
     }
     mkdirSync(directory, { recursive: true });
-    writeFileSync(join(directory, "settings.yaml"), stringify(settings));
+    writeSettings(join(directory, "settings.yaml"), stringify(settings));
     const job: TrainingJob = {
       settings,
       directory,
       dataDirs: options.dataDirs,
       resume: !fresh,
+      startedAt: performance.timeOrigin,
     };
     const worker = startWorker(settings.threads);
     workers.add(worker);
@@ -195,6 +201,19 @@ async function trainOne(run: PlannedRun, workers: Set<ChildProcess>, options: Ru
   store.release(id);
 }
 
+/** Writes them whole or not at all, and not where they stand already: a full disk costs no file that was right. */
+function writeSettings(path: string, text: string): void {
+  if (existsSync(path) && readFileSync(path, "utf8") === text) return;
+  const temporary = `${path}.tmp`;
+  try {
+    writeFileSync(temporary, text);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
 /** Gives a worker its job, stores what it says, and settles when it has ended. */
 function supervise(worker: ChildProcess, job: TrainingJob, run: PlannedRun, options: RunnerOptions): Promise<void> {
   const { store } = options;
@@ -208,6 +227,7 @@ function supervise(worker: ChildProcess, job: TrainingJob, run: PlannedRun, opti
   const record = (event: TrainingEvent) => {
     switch (event.type) {
       case "started":
+        warnOfNewBeginning(event.step, run, options);
         store.setEnvironment(run.id, event.environment);
         store.deleteMetricsAfter(run.id, event.step === 0 ? -1 : event.step);
         break;
@@ -252,34 +272,41 @@ function supervise(worker: ChildProcess, job: TrainingJob, run: PlannedRun, opti
       if (worker.pid === undefined) reject(error); // it could not be started
     });
     worker.on("close", (code, signal) => {
-      if (!told) attempt(() => record({ type: "failed", message: describeEnd(code, signal, complaint) }));
+      if (!told) attempt(() => record({ type: "failed", message: describeEnd(run.id, code, signal, complaint) }));
       if (hasFailed) reject(failure);
       else resolve();
     });
     send(worker, { type: "job", job });
-    if (options.signal?.aborted) send(worker, { type: "stop" });
+    if (options.signal?.aborted) askToStop(worker);
   });
 }
 
+/** A run of which epochs are recorded begins anew, because no checkpoint is left. */
+function warnOfNewBeginning(step: number, run: PlannedRun, { store, fresh, onEvent }: RunnerOptions): void {
+  const recorded = step > 0 || fresh ? 0 : store.metrics(run.id, ["trainLoss"]).length;
+  if (recorded === 0) return;
+  const epochs = recorded === 1 ? "the epoch that is recorded is" : `the ${recorded} epochs that are recorded are`;
+  const message = `no checkpoint is left to go on from: it starts again, and ${epochs} replaced`;
+  onEvent?.(run, { type: "warning", message });
+}
+
 /** Why a worker ended that has not said so itself. */
-function describeEnd(code: number | null, signal: NodeJS.Signals | null, complaint: string): string {
+function describeEnd(id: string, code: number | null, signal: NodeJS.Signals | null, complaint: string): string {
   const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
   const hint = signal === "SIGKILL" ? " (the system does this when memory runs out)" : "";
   const lines = complaint.split("\n").map((line) => line.trim());
   const telling = lines.filter((line) => line !== "" && !/^at |^Node\.js v/.test(line)); // no stack, no version
   const last = telling.find((line) => /error|what\(\)/i.test(line)) ?? telling.at(-1);
-  return `the training process ${how}${hint}${last ? `: ${last}` : ""}; the same command goes on from its last checkpoint`;
+  return `the training process ${how}${hint}${last ? `: ${last}` : ""}; stopgrad resume ${id} goes on from its last checkpoint`;
 }
 
 function send(worker: ChildProcess, message: ParentMessage): void {
   if (worker.connected) worker.send(message, () => {}); // one that ends meanwhile tells by its end
 }
 
-function startWorker(threads: number): ChildProcess {
-  const limit = String(threads);
-  return fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [], {
-    serialization: "advanced",
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
-    env: { ...process.env, OMP_NUM_THREADS: limit, OPENBLAS_NUM_THREADS: limit, MKL_NUM_THREADS: limit },
-  });
+/** Says on its lifeline, which it hears while it computes, that it should end with a checkpoint. */
+function askToStop(worker: ChildProcess): void {
+  worker.stdin?.write("stop\n");
 }
+
+/** Its standard input is its lifeline: it ends where this process ends, however that comes. */

@@ -260,7 +260,7 @@ function checkPlain(tree: Tree, elsewhere: Elsewhere): Checked<z.output<typeof p
 
 /** Values that are specified but belong to a later version get their own words. */
 function laterVersion(mistake: Mistake, value: unknown): Mistake {
-  const instead = value === "sequential" ? "simultaneous" : value === "bfloat16" ? "float32" : null;
+  const instead = value === "sequential" ? "simultaneous" : null;
   return instead !== null ? { ...mistake, message: `${value} is not available yet; use ${instead}` } : mistake;
 }
 

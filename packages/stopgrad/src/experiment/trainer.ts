@@ -1,6 +1,17 @@
 // One run, start to end: data, network, rule, epochs, measures, checkpoints. Runs inside a worker process; everything
 // that leaves it leaves as an event.
-import { Generator, memory, optim, resetPeakBytes, scope, setThreads, type Tensor } from "@stopgrad/torch";
+import {
+  all,
+  Generator,
+  isfinite,
+  memory,
+  optim,
+  resetPeakBytes,
+  scope,
+  setThreads,
+  type Tensor,
+  TorchError,
+} from "@stopgrad/torch";
 import { datasets } from "../data/index.js";
 import { EpochOrder, type Normalisation, normalisationOf, type TensorSet, tensorSet } from "../data/loader.js";
 import { heads } from "../heads/index.js";
@@ -8,17 +19,17 @@ import { losses } from "../losses/index.js";
 import type { MeasureName } from "../measures/index.js";
 import { models, stageShapes } from "../models/index.js";
 import { optimizers } from "../optimizers/index.js";
+import { entryOf } from "../registry.js";
 import { type LearningRule, rules } from "../rules/index.js";
-import type { MetricPoint, RunSummary } from "../store/records.js";
+import type { MetricPoint, RunEnvironment, RunSummary } from "../store/records.js";
 import { describeSystemError } from "../system-error.js";
-import { loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
+import { removeUnfinished, restoreCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
 import { describeEnvironment } from "./environment.js";
 import { evaluate } from "./evaluate.js";
 import { settingsHash } from "./identity.js";
-import { createObserver, logSpacedSteps, type Observer, type StageMeasurement } from "./observer.js";
+import { createObserver, logSpacedSteps, type Observer } from "./observer.js";
 import { moduleSizes } from "./partition.js";
 import type { TrainingEvent, TrainingJob } from "./protocol.js";
-import { entryOf } from "./registries.js";
 import { type ObserveSettings, optionsOf, type RunSettings } from "./run-settings.js";
 import { streamSeed } from "./seeds.js";
 
@@ -27,14 +38,14 @@ const PROGRESS_EVERY = 250;
 const BREATHE_EVERY = 50;
 
 export interface TrainingHooks {
-  /**
-   * Resolves once the event is stored, rejects when it cannot be: a checkpoint is only written after the metrics
-   * before it.
-   */
+  /** Resolves once the event is stored: a checkpoint is only written after the metrics before it. */
   emit(event: TrainingEvent): Promise<void>;
-  /** Asked between steps: true ends the run with a checkpoint. */
+  /** Asked between steps, and between batches of an evaluation or a measure: true ends the run with a checkpoint. */
   shouldStop(): boolean;
 }
+
+/** Ends the work between two of its steps, because the hooks asked for it. */
+class Stopped extends Error {}
 
 /**
  * Trains a run to its end, its interruption or its failure, and says which as the last event.
@@ -42,7 +53,10 @@ export interface TrainingHooks {
  */
 export async function train(job: TrainingJob, hooks: TrainingHooks): Promise<void> {
   try {
-    const run = await Training.prepare(job, hooks);
+    const { threads, device, precision } = job.settings;
+    const environment = describeEnvironment(threads, device, precision);
+    environment.catch(() => {}); // reported where it is waited for
+    const run = await Training.prepare(job, hooks, environment);
     await run.go();
   } catch (error) {
     await hooks.emit({ type: "failed", message: describeSystemError(error) ?? (error as Error).message });
@@ -51,13 +65,18 @@ export async function train(job: TrainingJob, hooks: TrainingHooks): Promise<voi
 
 class Training {
   #state: TrainingState;
+  /** Null until this process has taken the run's first step. */
+  #secondsToFirstStep: number | null = null;
+  /** When the last checkpoint was written, or training began. */
+  #savedAt = performance.now();
 
   private constructor(
     private readonly job: TrainingJob,
     private readonly hooks: TrainingHooks,
+    private readonly environment: Promise<RunEnvironment>,
     private readonly rule: LearningRule,
     private readonly data: { train: TensorSet; test: TensorSet; normalisation: Normalisation },
-    private readonly observers: readonly { when: ObserveSettings; observer: Observer }[],
+    private readonly observers: readonly { name: string; when: ObserveSettings; observer: Observer }[],
     private readonly generators: { order: Generator; augmentation: Generator; dropout: Generator },
     /** Bytes of tensors that are no part of training: the data set and what observers hold. */
     private readonly otherBytes: number,
@@ -66,7 +85,11 @@ class Training {
     this.#state = state;
   }
 
-  static async prepare(job: TrainingJob, hooks: TrainingHooks): Promise<Training> {
+  static async prepare(
+    job: TrainingJob,
+    hooks: TrainingHooks,
+    environment: Promise<RunEnvironment>,
+  ): Promise<Training> {
     const { settings } = job;
     setThreads(settings.threads);
     const dataEntry = entryOf(datasets, settings.data.name);
@@ -83,6 +106,7 @@ class Training {
       normalisation: normalisationOf(dataset),
     };
     const observers = Object.entries(settings.observe).map(([name, when]) => ({
+      name,
       when,
       observer: createObserver(name as MeasureName, when, { ...data, classes: dataset.classes }),
     }));
@@ -113,26 +137,39 @@ class Training {
         probeTest: null,
       })),
     };
-    const training = new Training(job, hooks, rule, data, observers, generators, otherBytes, state);
+    const training = new Training(job, hooks, environment, rule, data, observers, generators, otherBytes, state);
     if (job.resume) await training.#resume();
     return training;
   }
 
   async #resume(): Promise<void> {
     const warnings: string[] = [];
-    const identity = settingsHash(this.job.settings);
-    const found = loadCheckpoint(this.job.directory, identity, (message) => warnings.push(message));
+    removeUnfinished(this.job.directory);
+    restoreCheckpoint(
+      this.job.directory,
+      settingsHash(this.job.settings),
+      (tensors, state) => this.#restore(tensors, state),
+      (message) => warnings.push(message),
+    );
     for (const message of warnings) await this.hooks.emit({ type: "warning", message });
-    if (!found) return;
-    scope(() => {
-      for (const [name, generator] of Object.entries(this.generators)) {
-        const saved = found.tensors.get(`generator.${name}`);
-        if (saved) generator.setState(saved);
+  }
+
+  /** All of a checkpoint or nothing. */
+  #restore(tensors: ReadonlyMap<string, Tensor>, state: TrainingState): void {
+    const generators = Object.entries(this.generators);
+    const before = generators.map(([, generator]) => generator.getState());
+    try {
+      for (const [name, generator] of generators) {
+        const saved = tensors.get(`generator.${name}`);
+        if (!saved) throw new TorchError(`expected the state of the generator ${name}, got none`);
+        generator.setState(saved);
       }
-      this.rule.loadStateDict(found.tensors);
-    });
-    for (const tensor of found.tensors.values()) tensor.dispose();
-    this.#state = found.state;
+      this.rule.loadStateDict(tensors);
+    } catch (error) {
+      for (const [at, [, generator]] of generators.entries()) generator.setState(before[at]!);
+      throw error;
+    }
+    this.#state = state;
   }
 
   get #stepsPerEpoch(): number {
@@ -142,48 +179,82 @@ class Training {
   async go(): Promise<void> {
     const { settings } = this.job;
     const totalSteps = settings.epochs * this.#stepsPerEpoch;
-    const environment = describeEnvironment(settings.threads, settings.device);
+    const environment = await this.environment;
     await this.hooks.emit({ type: "started", environment, totalSteps, step: this.#state.step });
-    if (this.#state.step === 0) {
-      await this.#record([...this.#evaluateTest(), ...this.#observe(({ every }) => every !== undefined)]);
-    }
-    while (this.#state.epoch < settings.epochs) {
-      const finished = await this.#epoch(totalSteps);
-      if (!finished) {
-        this.#save();
-        await this.hooks.emit({ type: "interrupted", epoch: this.#state.epoch, step: this.#state.step });
-        return;
+    this.#savedAt = performance.now();
+    try {
+      if (this.#state.step === 0) {
+        await this.#record([...this.#evaluateTest(), ...(await this.#observe(({ every }) => every !== undefined))]);
       }
-      const { epoch } = this.#state;
-      const isLast = epoch === settings.epochs;
-      if (isLast || epoch % settings.checkpoint.every === 0) this.#save();
+      while (this.#state.epoch < settings.epochs) await this.#epoch(totalSteps);
+    } catch (error) {
+      if (!(error instanceof Stopped)) throw error;
+      if (this.#state.step > 0) this.#save();
+      await this.hooks.emit({ type: "interrupted", epoch: this.#state.epoch, step: this.#state.step });
+      return;
     }
     await this.hooks.emit({ type: "completed", summary: this.#summary() });
   }
 
-  /** Trains what is left of an epoch and measures after it. False when it was interrupted. */
-  async #epoch(totalSteps: number): Promise<boolean> {
+  /** @throws Stopped when the run should end here. Wherever this is called, a checkpoint can be taken. */
+  #breathe = (): void => {
+    if (this.hooks.shouldStop()) throw new Stopped();
+  };
+
+  /** Trains what is left of an epoch, measures after it, and keeps what came of it. @throws Stopped */
+  async #epoch(totalSteps: number): Promise<void> {
+    const { settings } = this.job;
+    const state = this.#state;
+    await this.#trainEpoch(totalSteps);
+    const { running } = state;
+    const isLast = state.epoch + 1 === settings.epochs;
+    state.trainAccuracy = running.correct / running.seen;
+    await this.#record([
+      this.#point("trainLoss", running.loss / running.seen),
+      this.#point("trainAccuracy", state.trainAccuracy),
+      ...Object.entries(running.localLosses).map(([module, sum]) =>
+        this.#point("localLoss", sum / running.seen, module),
+      ),
+      this.#point("learningRate", this.#learningRate()),
+      this.#point("seconds", state.seconds),
+      this.#point("imagesPerSecond", running.seen / running.seconds),
+      this.#point("peakBytes", state.peakBytes),
+      ...this.#evaluateTest(),
+      ...(await this.#observe(
+        ({ every, at }) =>
+          (every !== undefined && (isLast || (state.epoch + 1) % every === 0)) || (at === "end" && isLast),
+      )),
+    ]);
+    // Only now is the epoch done: a run that is stopped while it measures goes on with measuring.
+    state.epoch += 1;
+    state.stepInEpoch = 0;
+    state.running = emptyRunning();
+    if (isLast || state.epoch % settings.checkpoint.every === 0 || this.#isCheckpointDue()) this.#save();
+  }
+
+  /** The steps that are left of an epoch. @throws Stopped */
+  async #trainEpoch(totalSteps: number): Promise<void> {
     const { settings } = this.job;
     const { batch, augment } = settings.data;
     const state = this.#state;
+    const { running } = state;
     const dense = state.epoch === 0 ? logSpacedSteps(this.#stepsPerEpoch) : new Set<number>();
 
-    const learningRate = this.#learningRate();
-    this.rule.setLearningRate(learningRate);
+    this.rule.setLearningRate(this.#learningRate());
     this.generators.order.manualSeed(streamSeed(settings.seed, `order/${state.epoch}`));
     if (state.stepInEpoch === 0) {
       this.generators.augmentation.manualSeed(streamSeed(settings.seed, `augmentation/${state.epoch}`));
     }
     const order = new EpochOrder(this.data.train, batch, this.generators.order);
-    const startSeconds = state.seconds;
-    const startImages = state.images;
     try {
       resetPeakBytes();
       let started = performance.now();
       let progressAt = started;
       let breatheAt = started;
       const pause = () => {
-        state.seconds += (performance.now() - started) / 1000;
+        const seconds = (performance.now() - started) / 1000;
+        state.seconds += seconds;
+        running.seconds += seconds;
         state.peakBytes = Math.max(state.peakBytes, memory().peakBytes - this.otherBytes);
       };
       const goOn = () => {
@@ -194,17 +265,13 @@ class Training {
         // Measured before the step that follows, so that a run that goes on from here measures it again.
         if (dense.has(state.stepInEpoch)) {
           pause();
-          const points = this.#observe(({ firstEpoch }) => firstEpoch);
-          if (!(await this.#tryRecord(points))) return false;
+          await this.#record(await this.#observe(({ firstEpoch }) => firstEpoch));
           goOn();
         }
         this.#step(order, augment);
         const now = performance.now();
         if (now - progressAt > PROGRESS_EVERY) {
           progressAt = now;
-          const seconds = state.seconds + (now - started) / 1000 - startSeconds;
-          const imagesPerSecond = (state.images - startImages) / seconds;
-          const loss = state.running.loss / state.running.seen;
           const { epoch, step } = state;
           void this.hooks.emit({
             type: "progress",
@@ -212,47 +279,32 @@ class Training {
             epochs: settings.epochs,
             step,
             totalSteps,
-            imagesPerSecond,
-            loss,
+            imagesPerSecond: running.seen / (running.seconds + (now - started) / 1000),
+            loss: running.loss / running.seen,
           });
         }
         if (now - breatheAt > BREATHE_EVERY) {
           breatheAt = now;
           await new Promise(setImmediate);
         }
-        if (this.hooks.shouldStop() && state.stepInEpoch < order.batches) {
+        if (this.hooks.shouldStop() || this.#isCheckpointDue()) {
           pause();
-          return false;
+          this.#breathe();
+          this.#save();
+          goOn();
         }
       }
       pause();
     } finally {
       order.dispose();
     }
+  }
 
-    const { running } = state;
-    state.epoch += 1;
-    state.stepInEpoch = 0;
-    state.running = emptyRunning();
-    state.trainAccuracy = running.correct / running.seen;
-    const seconds = state.seconds - startSeconds;
-    const isLast = state.epoch === settings.epochs;
-    await this.#record([
-      this.#point("trainLoss", running.loss / running.seen),
-      this.#point("trainAccuracy", state.trainAccuracy),
-      ...Object.entries(running.localLosses).map(([module, sum]) =>
-        this.#point("localLoss", sum / running.seen, module),
-      ),
-      this.#point("learningRate", learningRate),
-      this.#point("seconds", state.seconds),
-      this.#point("imagesPerSecond", (state.images - startImages) / seconds),
-      this.#point("peakBytes", state.peakBytes),
-      ...this.#evaluateTest(),
-      ...this.#observe(
-        ({ every, at }) => (every !== undefined && (isLast || state.epoch % every === 0)) || (at === "end" && isLast),
-      ),
-    ]);
-    return true;
+  /** Whether one is due by steps or by time, in the middle of an epoch as well. */
+  #isCheckpointDue(): boolean {
+    const { everySteps, everySeconds } = this.job.settings.checkpoint;
+    if (everySteps && this.#state.step % everySteps === 0) return true;
+    return !!everySeconds && performance.now() - this.#savedAt > 1000 * everySeconds;
   }
 
   #step(order: EpochOrder, augmentation: RunSettings["data"]["augment"]): void {
@@ -279,6 +331,7 @@ class Training {
     });
     state.stepInEpoch += 1;
     state.step += 1;
+    if (state.step === 1) this.#secondsToFirstStep = (Date.now() - this.job.startedAt) / 1000;
   }
 
   #divergenceHint(): string {
@@ -292,31 +345,50 @@ class Training {
 
   #evaluateTest(): MetricPoint[] {
     const { evaluationBatch } = this.job.settings.data;
-    const { loss, accuracy } = evaluate(this.rule, this.data.test, this.data.normalisation, evaluationBatch);
-    if (Number.isNaN(loss)) {
-      throw new Error(`the test loss became NaN after step ${this.#state.step} ${this.#divergenceHint()}`);
+    this.#requireFiniteWeights();
+    const { test, normalisation } = this.data;
+    const { loss, accuracy } = evaluate(this.rule, test, normalisation, evaluationBatch, this.#breathe);
+    if (!Number.isFinite(loss)) {
+      throw new Error(`the test loss became ${loss} ${this.#afterStep()} ${this.#divergenceHint()}`);
     }
     this.#state.testAccuracy = accuracy;
     return [this.#point("testLoss", loss), this.#point("testAccuracy", accuracy)];
   }
 
-  #observe(wanted: (when: ObserveSettings) => boolean): MetricPoint[] {
-    return this.observers
-      .filter(({ when }) => wanted(when))
-      .flatMap(({ observer }) => this.#measure(observer))
-      .map(({ key, stage, value, standardError }) => {
-        const summary = this.#state.stages.find(({ name }) => name === stage);
-        if (summary && isStageMeasure(key)) summary[key] = value;
-        return { ...this.#point(key, value, stage), standardError };
-      });
+  /** A weight that is not finite may hide: behind a ReLU, in a head, in the last step. */
+  #requireFiniteWeights(): void {
+    scope(() => {
+      for (const [name, tensor] of this.rule.stateDict()) {
+        const isWeight = /^(backbone|heads)\./.test(name) && tensor.dtype.includes("float");
+        if (!isWeight || scope(() => all(isfinite(tensor)).item()) !== 0) continue;
+        throw new Error(`${name} became NaN or infinite ${this.#afterStep()} ${this.#divergenceHint()}`);
+      }
+    });
   }
 
-  #measure(observer: Observer): StageMeasurement[] {
-    try {
-      return observer.observe(this.rule);
-    } catch (error) {
-      throw new Error(`${(error as Error).message}, after step ${this.#state.step} ${this.#divergenceHint()}`);
+  /** `in epoch 3, step 12`: the last step that was taken. */
+  #afterStep(): string {
+    const { epoch, stepInEpoch } = this.#state;
+    return stepInEpoch === 0 ? "before the first step" : `in epoch ${epoch + 1}, step ${stepInEpoch}`;
+  }
+
+  async #observe(wanted: (when: ObserveSettings) => boolean): Promise<MetricPoint[]> {
+    const points: MetricPoint[] = [];
+    for (const { name, observer } of this.observers.filter(({ when }) => wanted(when))) {
+      const measured = observer.observe(this.rule, this.#breathe);
+      for (const { key, stage, value, standardError } of measured) {
+        const summary = this.#state.stages.find((one) => one.name === stage);
+        if (summary && isStageMeasure(key)) summary[key] = Number.isNaN(value) ? null : value;
+        points.push({ ...this.#point(key, value, stage), standardError });
+      }
+      const problem = measured.find((one) => one.problem !== null)?.problem;
+      if (problem) {
+        const stages = new Set(measured.filter((one) => one.problem !== null).map(({ stage }) => stage));
+        const message = `${name} of ${[...stages].join(", ")} cannot be computed ${this.#afterStep()}: ${problem}`;
+        await this.hooks.emit({ type: "warning", message });
+      }
     }
+    return points;
   }
 
   /** `epoch` is fractional inside an epoch. */
@@ -329,17 +401,6 @@ class Training {
     await this.hooks.emit({ type: "metrics", points });
   }
 
-  /** False when nobody is left to store it. */
-  async #tryRecord(points: MetricPoint[]): Promise<boolean> {
-    try {
-      await this.#record(points);
-      return true;
-    } catch (error) {
-      if (this.hooks.shouldStop()) return false;
-      throw error;
-    }
-  }
-
   #save(): void {
     scope(() => {
       const tensors = new Map<string, Tensor>(this.rule.stateDict());
@@ -348,6 +409,7 @@ class Training {
       }
       saveCheckpoint(this.job.directory, tensors, this.#state, settingsHash(this.job.settings));
     });
+    this.#savedAt = performance.now();
   }
 
   #summary(): RunSummary {
@@ -359,6 +421,7 @@ class Training {
       peakBytes,
       trainAccuracy,
       testAccuracy,
+      secondsToFirstStep: this.#secondsToFirstStep,
       parameters: {
         backbone: countParameters(this.rule.backbone.parameters()),
         heads: countParameters(this.rule.auxiliary?.parameters() ?? []),
@@ -376,7 +439,7 @@ function isStageMeasure(key: string): key is (typeof STAGE_MEASURES)[number] {
 }
 
 function emptyRunning(): TrainingState["running"] {
-  return { seen: 0, correct: 0, loss: 0, localLosses: {} };
+  return { seen: 0, correct: 0, loss: 0, localLosses: {}, seconds: 0 };
 }
 
 function countParameters(parameters: readonly Tensor[]): number {
@@ -404,6 +467,7 @@ export function createRule(
     backbone,
     inputShape,
     classes,
+    precision: settings.precision,
     moduleSizes: moduleSizes(settings.partition, backbone.stages.length),
     classifier: settings.classifier,
     loss: { entry: loss, options: optionsOf(loss, settings.objective.loss) },

@@ -1,39 +1,34 @@
-// The process that trains one run. It lives on its parent: without one it checkpoints and ends.
+// The process that trains one run. It lives on its parent: without one it ends at once and writes nothing more, since
+// another process may take the run over.
+import { holdLifeline } from "./lifeline.js";
 import type { ParentMessage, TrainingEvent, TrainingJob, WorkerMessage } from "./protocol.js";
 
-let stopping = false;
+const lifeline = holdLifeline();
+/** Loaded before there is a job, since loading takes longest; what goes wrong is told by the job. */
+const loading = import("./trainer.js").then(async (trainer) => {
+  (await import("./environment.js")).prepareEnvironment();
+  (await import("@stopgrad/torch")).version(); // the first call loads libtorch
+  return trainer;
+});
+loading.catch(() => {});
 let nextId = 0;
-/** Events that the parent has not stored yet. */
-const waiting = new Map<number, { resolve(): void; reject(error: Error): void }>();
+/** What waits for events to be stored. */
+const waiting = new Map<number, () => void>();
 
 // Ctrl-C and the end of a terminal reach the whole process group; the parent decides what they mean.
 process.on("SIGINT", () => {});
 process.on("SIGHUP", () => {});
-process.on("SIGTERM", () => {
-  stopping = true;
-});
-process.on("disconnect", () => {
-  const reason = parentGone();
-  for (const { reject } of waiting.values()) reject(reason);
-  waiting.clear();
-});
+process.on("SIGTERM", () => lifeline.stop());
+process.on("disconnect", () => process.exit(1));
 
-/** Without a parent there is nobody to train for. */
-function parentGone(): Error {
-  stopping = true;
-  return new Error("the process that stores the results is gone");
-}
-
-/** Resolves once the parent has stored it. Rejects when it never will; progress is not worth that. */
+/** Resolves once the parent has stored it; progress is not stored. Without a parent it never does: this process ends. */
 function emit(event: TrainingEvent): Promise<void> {
-  const isProgress = event.type === "progress";
-  if (!process.connected) return isProgress ? Promise.resolve() : Promise.reject(parentGone());
   const message: WorkerMessage = { id: nextId++, event };
-  return new Promise((resolve, reject) => {
-    if (!isProgress) waiting.set(message.id, { resolve, reject });
+  return new Promise((resolve) => {
+    if (event.type !== "progress") waiting.set(message.id, resolve);
     process.send?.(message, (error) => {
-      if (isProgress) resolve();
-      else if (error && waiting.delete(message.id)) reject(parentGone());
+      if (error) process.exit(1);
+      if (event.type === "progress") resolve();
     });
   });
 }
@@ -41,19 +36,17 @@ function emit(event: TrainingEvent): Promise<void> {
 /** Trains and ends this process. */
 async function work(job: TrainingJob): Promise<void> {
   try {
-    const { train } = await import("./trainer.js");
-    await train(job, { emit, shouldStop: () => stopping });
+    const { train } = await loading;
+    await train(job, { emit, shouldStop: lifeline.shouldStop });
   } catch (error) {
-    await emit({ type: "failed", message: (error as Error).message }).catch(() => {}); // nobody is left to be told
+    await emit({ type: "failed", message: (error as Error).message });
   }
   process.exit(0);
 }
 
 process.on("message", (message: ParentMessage) => {
-  if (message.type === "stop") {
-    stopping = true;
-  } else if (message.type === "ack") {
-    waiting.get(message.id)?.resolve();
+  if (message.type === "ack") {
+    waiting.get(message.id)?.();
     waiting.delete(message.id);
   } else {
     void work(message.job);

@@ -22,6 +22,8 @@ export interface LogisticRegressionOptions {
   tolerance?: number;
   /** Stops at the latest after so many iterations; default 500. */
   iterations?: number;
+  /** Called before each iteration; what it throws ends the fit. */
+  breathe?: () => void;
 }
 
 export interface LogisticRegressionFit {
@@ -53,7 +55,7 @@ export function logisticRegression(
   classes: number,
   options: LogisticRegressionOptions,
 ): LogisticRegressionFit {
-  const { l2, tolerance = 1e-4, iterations: limit = 500 } = options;
+  const { l2, tolerance = 1e-4, iterations: limit = 500, breathe } = options;
   return scope(() => {
     const problem = new Problem(x, labels, classes, l2);
     let point = zeros([x.size(1) + 1, classes], { dtype: x.dtype });
@@ -62,6 +64,7 @@ export function logisticRegression(
     let iterations = 0;
     let converged = largest(gradient) <= tolerance;
     while (!converged && iterations < limit) {
+      breathe?.();
       const direction = descentDirection(gradient, pairs);
       const slope = dot(direction, gradient);
       let step = pairs.length === 0 ? Math.min(1, 1 / Math.sqrt(dot(gradient, gradient))) : 1;

@@ -42,8 +42,12 @@ export interface ProbeMeasure extends RegistryEntry {
   trainingImages(options: Options): number | null;
   /** What is kept of a stage's output `[N, …]` for the fit: fewer features, float32 `[N, D]`. */
   reduce(output: Tensor): Tensor;
-  /** Accuracies in [0, 1]. @throws MeasureError for NaN or fewer than two classes */
-  fit(features: SplitFeatures, options: Options): { train: number; test: number };
+  /**
+   * Accuracies in [0, 1].
+   * @param breathe - called every now and then; what it throws ends the fit
+   * @throws MeasureError for NaN or fewer than two classes
+   */
+  fit(features: SplitFeatures, options: Options, breathe?: () => void): { train: number; test: number };
 }
 
 export type Measure = PairMeasure | ProbeMeasure;

@@ -29,17 +29,20 @@ export const probe: ProbeMeasure = {
 
   reduce(output) {
     const { layers } = pooledFlatten(output.shape.slice(1));
-    return scope(() => layers.reduce((features, layer) => layer.forward(features), output).to("float32"));
+    return scope(() => layers.reduce((features, layer) => layer.forward(features), output.to("float32")));
   },
 
-  fit(features, given) {
+  fit(features, given, breathe) {
     const { l2 } = options.parse(given);
     return scope(() => {
       const { train, test } = standardised(features);
       if (amax(features.trainLabels).item() === amin(features.trainLabels).item()) {
         throw new MeasureError("expected training labels of at least two classes, got one");
       }
-      const { weight, bias } = logisticRegression(train, features.trainLabels, features.classes, { l2 });
+      const { weight, bias } = logisticRegression(train, features.trainLabels, features.classes, {
+        l2,
+        ...(breathe ? { breathe } : {}),
+      });
       const accuracy = (x: Tensor, labels: Tensor) =>
         matmul(x, weight).add_(bias).argmax(1).eq(labels).sum().item() / labels.size(0);
       return { train: accuracy(train, features.trainLabels), test: accuracy(test, features.testLabels) };

@@ -1,6 +1,8 @@
 // Runs put in order for a report: which belong together, which are compared with which, and what was measured.
 // Runs that differ by seed alone form one variant. Runs that share a variant's name but not its settings do not: they
-// are told apart by the settings that differ, so that a mean never mixes two experiments.
+// are told apart by the settings that differ, so that a mean never mixes two experiments. Differences are taken only
+// between variants that share everything but what makes them variants: where one variant was run with 5 epochs and with
+// 20, each of the others is compared with the one of its own epochs.
 import type { Trajectory } from "../statistics/index.js";
 import type { MetricPoint, RunRecord } from "../store/records.js";
 
@@ -15,6 +17,11 @@ export interface Variant {
   label: string;
   /** Trained end to end: partition 1 of the partitioned rule. */
   endToEnd: boolean;
+  /**
+   * The variant of the same experiment and circumstances that it is compared with: the first trained end to end, else
+   * the first. Null for that one itself, and where no other shares its circumstances.
+   */
+  reference: Variant | null;
   /** Settings of its first run. */
   settings: Record<string, unknown>;
   /** Completed runs, one a seed, seeds ascending. */
@@ -28,7 +35,7 @@ export interface Comparison {
   names: string[];
   /** In the order of their first run. */
   variants: Variant[];
-  /** What the others are compared with: the first variant trained end to end, else the first. */
+  /** The reference of all others, where there is one for all; the first of several. Null without variants. */
   reference: Variant | null;
   /** Stages with nHSIC, over all variants, in network order. */
   stages: string[];
@@ -48,7 +55,25 @@ const costSettings = new Set(["checkpoint.every", "data.evaluationBatch"]);
 export function compareRuns(runs: readonly ReportRun[]): Comparison {
   const remarks: string[] = [];
   const names = [...new Set(runs.map((run) => run.record.name))];
-  const variants = groupRuns(runs, names.length > 1).map(([label, group]) => variantOf(label, group, remarks));
+  const groups = groupRuns(runs, names.length > 1);
+  const variants = groups.map(({ label, runs: group }) => variantOf(label, group, remarks));
+  const families = [...new Set(groups.map((group) => group.circumstances))].map((circumstances) =>
+    variants.filter((_, at) => groups[at]!.circumstances === circumstances),
+  );
+  for (const family of families) {
+    const reference = referenceOf(family);
+    for (const variant of family) if (variant !== reference) variant.reference = reference;
+  }
+  if (families.length > 1) {
+    const alone = families.filter((family) => family.length === 1).map(([variant]) => variant!.label);
+    const many = families.length - alone.length;
+    remarks.push(
+      `Not all runs share their settings. ${many > 0 ? "Differences are between variants that do." : "No two variants do, so there are no differences."}` +
+        (many > 0 && alone.length > 0
+          ? ` Without a difference, because no other variant shares theirs: ${alone.join(", ")}.`
+          : ""),
+    );
+  }
   const notFinite = runs.reduce(
     (sum, run) => sum + run.metrics.filter((point) => !Number.isFinite(point.value)).length,
     0,
@@ -62,7 +87,7 @@ export function compareRuns(runs: readonly ReportRun[]): Comparison {
   return {
     names,
     variants,
-    reference: variants.find((variant) => variant.endToEnd) ?? variants[0] ?? null,
+    reference: referenceOf(families.find((family) => family.length > 1) ?? variants),
     stages: stagesWithPlane(variants.flatMap((variant) => variant.drawn)),
     withoutResult: runs.map((run) => run.record).filter((record) => !hasResult(record)),
     remarks,
@@ -128,25 +153,62 @@ function hasResult(record: RunRecord): boolean {
   return record.status === "completed" && record.summary !== null;
 }
 
-function groupRuns(runs: readonly ReportRun[], severalNames: boolean): [string, ReportRun[]][] {
-  const groups = new Map<string, { label: string; flat: Map<string, string>; runs: ReportRun[] }>();
+function referenceOf(family: readonly Variant[]): Variant | null {
+  return family.find((variant) => variant.endToEnd) ?? family[0] ?? null;
+}
+
+interface Group {
+  label: string;
+  runs: ReportRun[];
+  /** Equal for groups that can be compared: the experiment's name, and each setting that some variant has two values of. */
+  circumstances: string;
+}
+
+function groupRuns(runs: readonly ReportRun[], severalNames: boolean): Group[] {
+  interface Sorted {
+    name: string;
+    variant: string;
+    flat: Map<string, string>;
+    runs: ReportRun[];
+  }
+  const groups = new Map<string, Sorted>();
   for (const run of runs) {
     const { name, variant } = run.record;
     const flat = new Map([...flattenSettings(run.record.settings)].filter(([path]) => !costSettings.has(path)));
     const key = JSON.stringify([name, variant, [...flat].sort(([a], [b]) => (a < b ? -1 : 1))]);
-    const label = variant === "" ? name : severalNames ? `${name}: ${variant}` : variant;
     const group = groups.get(key);
-    if (group === undefined) groups.set(key, { label, flat, runs: [run] });
+    if (group === undefined) groups.set(key, { name, variant, flat, runs: [run] });
     else group.runs.push(run);
   }
   const all = [...groups.values()];
-  return all.map((group) => {
-    const twins = all.filter((other) => other.label === group.label);
-    if (twins.length === 1) return [group.label, group.runs];
-    const paths = new Set(twins.flatMap((twin) => [...twin.flat.keys()]));
-    const differing = [...paths].filter((path) => new Set(twins.map((twin) => twin.flat.get(path))).size > 1);
-    const told = differing.slice(0, 3).map((path) => `${path}=${group.flat.get(path) ?? "none"}`);
-    return [`${group.label} (${told.join(", ")}${differing.length > 3 ? ", …" : ""})`, group.runs];
+  const twinsOf = ({ name, variant }: Sorted) => all.filter((one) => one.name === name && one.variant === variant);
+  return all.map((group): Group => {
+    const { name, variant, flat } = group;
+    const own = differingPaths(twinsOf(group).map((twin) => twin.flat));
+    const told = own.map((path) => `${path}=${flat.get(path) ?? "none"}`);
+    const plain = variant === "" ? name : severalNames ? `${name}: ${variant}` : variant;
+    const ofExperiment = all.filter((one) => one.name === name);
+    const varied = new Set(ofExperiment.flatMap((one) => differingPaths(twinsOf(one).map((twin) => twin.flat))));
+    return {
+      label: told.length === 0 ? plain : `${plain} (${told.join(", ")})`,
+      runs: group.runs,
+      circumstances: JSON.stringify([name, ...[...varied].sort().map((path) => [path, flat.get(path) ?? null])]),
+    };
+  });
+}
+
+/** Paths that are not the same in all, in the order of the first that has them. */
+function differingPaths(all: readonly Map<string, string>[]): string[] {
+  const paths = new Set(all.flatMap((flat) => [...flat.keys()]));
+  return [...paths].filter((path) => new Set(all.map((flat) => flat.get(path))).size > 1);
+}
+
+/** What a row's runs differ in although they count as one: it decides speed and memory, hardly any result. */
+function describeMixture(label: string, runs: readonly ReportRun[]): string[] {
+  return ["threads", ...costSettings].flatMap((path) => {
+    const values = [...new Set(runs.map((run) => JSON.stringify(setting(run.record.settings, path)) ?? "none"))];
+    if (values.length <= 1) return [];
+    return [`${label}: its runs differ in ${path} (${values.join(", ")}), which speed, time and memory depend on.`];
   });
 }
 
@@ -162,6 +224,7 @@ function variantOf(label: string, runs: readonly ReportRun[], remarks: string[])
     remarks.push(`${label}: of ${repeats + 1} runs with the same seed and settings only the latest is counted.`);
   }
   const completed = [...latest.values()].sort((a, b) => a.record.seed - b.record.seed);
+  remarks.push(...describeMixture(label, completed));
   const unfinished = runs.filter((run) => run.record.status !== "failed" && run.metrics.length > 0);
   if (completed.length === 0 && unfinished.length > 0) {
     remarks.push(`${label}: no run has finished yet; its charts show what was measured so far.`);
@@ -170,6 +233,7 @@ function variantOf(label: string, runs: readonly ReportRun[], remarks: string[])
   return {
     label,
     endToEnd: isEndToEnd(settings),
+    reference: null,
     settings,
     completed,
     drawn: completed.length > 0 ? completed : unfinished,

@@ -23,10 +23,26 @@ export interface Headline {
 export function headline(comparison: Comparison): Headline {
   return {
     setting: describeSetting(comparison),
-    findings: [accuracySentence(comparison), planeSentence(comparison), costSentence(comparison)].filter(
-      (sentence) => sentence !== null,
-    ),
+    findings: [
+      ...comparable(comparison).map(accuracySentence),
+      planeSentence(comparison),
+      ...comparable(comparison).map(costSentence),
+    ].filter((sentence) => sentence !== null),
   };
+}
+
+/** The comparison in parts: each reference with those that are compared with it; the rest together as the last. */
+function comparable(comparison: Comparison): Comparison[] {
+  const { variants } = comparison;
+  const references = [...new Set(variants.flatMap(({ reference }) => (reference === null ? [] : [reference])))];
+  const parts: Comparison[] = references.map((reference) => ({
+    ...comparison,
+    reference,
+    variants: variants.filter((variant) => variant === reference || variant.reference === reference),
+  }));
+  const rest = variants.filter((variant) => variant.reference === null && !references.includes(variant));
+  const restPart = { ...comparison, reference: null, variants: rest };
+  return parts.length === 0 || rest.length > 0 ? [...parts, restPart] : parts;
 }
 
 function describeSetting(comparison: Comparison): string {

@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { type Chart, reportCharts } from "./charts.js";
+import { type Chart, reportCharts } from "./charts/index.js";
 import { type Comparison, compareRuns, type ReportRun } from "./comparison.js";
 import { count, escapeHtml } from "./format.js";
 import { headline } from "./headline.js";

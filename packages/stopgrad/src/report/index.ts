@@ -10,7 +10,7 @@ export {
   nhsicOverEpochsChart,
   reportCharts,
   variantColours,
-} from "./charts.js";
+} from "./charts/index.js";
 export { type Comparison, compareRuns, type ReportRun, type Variant } from "./comparison.js";
 export { escapeHtml } from "./format.js";
 export { type Headline, headline } from "./headline.js";

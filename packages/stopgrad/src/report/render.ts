@@ -1,6 +1,6 @@
 // A chart specification as SVG, without a browser and without a canvas. The library is loaded on first use: it takes
 // a noticeable part of a second, which commands that draw nothing should not pay.
-import type { ChartSpec } from "./charts.js";
+import type { ChartSpec } from "./charts/index.js";
 
 /** A Vega-Lite specification as SVG text that stands for itself. Fails where the specification is wrong. */
 export async function renderSvg(spec: ChartSpec): Promise<string> {

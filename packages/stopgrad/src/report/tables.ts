@@ -22,6 +22,7 @@ import {
   formatFixed,
   formatPercent,
   formatSpread,
+  joinWords,
   nothing,
   timeUnit,
 } from "./format.js";
@@ -53,20 +54,24 @@ export function reportTables(comparison: Comparison): Table[] {
 
 /** A row a variant: accuracy, difference to the reference, memory, speed, time, size. */
 export function resultsTable(comparison: Comparison): Table {
-  const { variants, reference } = comparison;
+  const { variants } = comparison;
+  const references = [...new Set(variants.flatMap(({ reference }) => (reference === null ? [] : [reference])))];
   const over = (variant: Variant, pick: (summary: RunSummary) => number) =>
     summariseKnown(variant.completed.map((run) => pick(run.record.summary!)));
   const all = variants.map((variant) => ({
     variant,
     test: over(variant, (summary) => summary.testAccuracy),
     train: over(variant, (summary) => summary.trainAccuracy),
-    difference: differenceToReference(variant, reference),
+    difference: differenceToReference(variant, variant.reference),
     memory: over(variant, (summary) => summary.peakBytes),
     speed: over(variant, (summary) => summary.imagesPerSecond),
     seconds: over(variant, (summary) => summary.seconds),
     parameters: variant.completed[0]?.record.summary?.parameters ?? null,
   }));
-  const own = all.find((row) => row.variant === reference);
+  const ownOf = ({ variant }: { variant: Variant }) => {
+    const isOwn = references.includes(variant) || variants.length === 1;
+    return all.find((row) => row.variant === (variant.reference ?? (isOwn ? variant : null)));
+  };
   const bytes = byteUnit(Math.max(0, ...all.map((row) => row.memory?.mean ?? 0)));
   const time = timeUnit(Math.max(0, ...all.map((row) => row.seconds?.mean ?? 0)));
   const inBytes = (value: number) => formatFixed(value / bytes.per, value / bytes.per < 10 ? 2 : 1);
@@ -74,14 +79,14 @@ export function resultsTable(comparison: Comparison): Table {
   const inSpeed = (value: number) => formatFixed(value, fast ? 0 : 1);
   const inTime = (value: number) => formatFixed(value / time.per, 1);
   const rows = all.map((row): Cell[] => {
-    const isReference = row.variant === reference;
+    const own = ownOf(row);
     const memoryRatio = ratio(row.memory, own?.memory);
     const speedRatio = ratio(row.speed, own?.speed);
     return [
       textCell(row.variant.label),
       spreadCell(row.test, formatPercent),
       { text: String(row.variant.completed.length), data: [row.variant.completed.length] },
-      isReference
+      row.variant.reference === null
         ? { text: nothing, data: [null, null, null, null] }
         : {
             text: formatDifference(row.difference, formatPercent),
@@ -111,7 +116,8 @@ export function resultsTable(comparison: Comparison): Table {
       },
     ];
   });
-  const referenceName = reference?.label ?? "";
+  const referenceName = references.length > 1 ? "its reference" : ((references[0] ?? variants[0])?.label ?? "");
+  const compares = references.length > 0;
   const columns: Column[] = [
     { title: "variant", align: "left", fields: ["variant"] },
     { title: "test accuracy", unit: "%", align: "right", fields: spreadFields("testAccuracy") },
@@ -125,13 +131,13 @@ export function resultsTable(comparison: Comparison): Table {
     { title: "train accuracy", unit: "%", align: "right", fields: spreadFields("trainAccuracy") },
     {
       title: "peak memory",
-      unit: variants.length > 1 ? `${bytes.name}, of ${referenceName}` : bytes.name,
+      unit: compares ? `${bytes.name}, of ${referenceName}` : bytes.name,
       align: "right",
       fields: [...spreadFields("peakBytes"), "peakBytesOfReference"],
     },
     {
       title: "images/s",
-      ...(variants.length > 1 ? { unit: `ratio to ${referenceName}` } : {}),
+      ...(compares ? { unit: `ratio to ${referenceName}` } : {}),
       align: "right",
       fields: [...spreadFields("imagesPerSecond"), "imagesPerSecondOfReference"],
     },
@@ -169,7 +175,14 @@ export function resultsTable(comparison: Comparison): Table {
       "of live tensors during a training step. Speed and time: training alone, without evaluation and measuring. " +
       "Heads are not needed at inference.",
   ];
-  if (variants.length > 1)
+  if (references.length > 1) {
+    const pairs = references.map((reference) => {
+      const others = variants.filter((variant) => variant.reference === reference).map(({ label }) => label);
+      return `${reference.label} of ${joinWords(others)}`;
+    });
+    notes.push(`Reference: ${pairs.join("; ")}. Only variants whose other settings are the same are compared.`);
+  }
+  if (compares)
     notes.push(
       describeMethods(
         all.map((row) => [row.variant.label, row.difference]),

@@ -1,9 +1,10 @@
 // A report on disk: report.html, and each table and chart as a file of its own for papers and further work.
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { slug } from "../experiment/identity.js";
-import { chartNames } from "./charts.js";
+import { makeFolder } from "../folders.js";
+import { chartNames } from "./charts/index.js";
 import type { ReportRun } from "./comparison.js";
 import { buildReport, type ReportOptions } from "./html.js";
 import { renderCsv, renderMarkdown } from "./table.js";
@@ -42,8 +43,8 @@ export async function writeReport(
     contents.set(join(directory, "charts", `${chart.name}.vl.json`), `${JSON.stringify(chart.spec)}\n`);
   }
   contents.set(page, report.html);
-  await mkdir(join(directory, "tables"), { recursive: true });
-  await mkdir(join(directory, "charts"), { recursive: true });
+  makeFolder(join(directory, "tables"));
+  makeFolder(join(directory, "charts"));
   for (const [file, text] of contents) await writeWhole(file, text);
   const possible = [
     ...tableNames.flatMap((name) => [".md", ".csv"].map((ending) => join(directory, "tables", name + ending))),

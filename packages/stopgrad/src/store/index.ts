@@ -3,6 +3,7 @@ export { StoreError, type StoreErrorCode } from "./errors.js";
 export type {
   MetricPoint,
   RunEnvironment,
+  RunOrigin,
   RunRecord,
   RunStatus,
   RunSummary,

@@ -1,5 +1,6 @@
 // The store's tables, one numbered step a version of the database. A step that has shipped is never changed: a later
-// version appends one. `PRAGMA user_version` holds how many have been applied.
+// version appends one. `PRAGMA user_version` holds how many have been applied. A step runs while other processes may
+// have the store open, so it adds and never takes away what an earlier stopgrad reads.
 
 /** "sgrd" in ASCII, in the file's header: tells a store from any other SQLite database. */
 export const APPLICATION_ID = 0x73677264;
@@ -37,5 +38,15 @@ export const MIGRATIONS: readonly string[] = [
     standard_error ANY,                     -- NULL where there is none, the text 'NaN' for NaN
     PRIMARY KEY (run_id, key, stage, step)
   ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  CREATE TABLE experiments (                -- texts of experiment files, once for all runs made from one
+    hash TEXT PRIMARY KEY,                  -- SHA-256 of the file's bytes
+    text TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  ALTER TABLE runs ADD COLUMN folder TEXT;              -- where the command was given; NULL in runs of version 1
+  ALTER TABLE runs ADD COLUMN given TEXT;               -- the command line as it was given
+  ALTER TABLE runs ADD COLUMN experiment_file TEXT;     -- as it was named there
+  ALTER TABLE runs ADD COLUMN experiment_hash TEXT;     -- in experiments
   `,
 ];

@@ -3,19 +3,51 @@
 
 export type RunStatus = "running" | "completed" | "interrupted" | "failed";
 
-/** Software and hardware of a run, enough to say why two results differ. */
+/**
+ * Software and hardware of a run, enough to say why two results differ. The machine's name is not among it: it explains
+ * no result, and reports are passed on. What has a question mark is not in records of the first version.
+ */
 export interface RunEnvironment {
   stopgrad: string;
   node: string;
   libtorch: string;
   /** For example `openblas`, `mkl`. */
   blas: string;
+  /** Of tensor operations. */
   threads: number;
   device: string;
+  precision?: string;
+  /** Kernel and processor family as Node names them: `linux x64`. */
   platform: string;
+  /** The system in words: `Debian GNU/Linux 12 (bookworm), Linux 6.1.0`. */
+  os?: string;
   cpu: string;
-  /** Commit of the working tree, `-dirty` appended when changed, or null outside a repository. */
+  /** Instruction sets that decide which kernels run, such as `avx2`, `avx512f`; empty where the system does not tell. */
+  instructionSets?: string[];
+  /** Processors this process may use, and memory of the machine. */
+  processors?: number;
+  memoryBytes?: number;
+  /**
+   * Commit of the repository around the folder the command was given in, `-dirty` appended when tracked files have
+   * changed, `-unchecked` when git did not say in time; null outside a repository.
+   */
   commit: string | null;
+}
+
+/** Where a run comes from: with `command`, what it takes to repeat it. */
+export interface RunOrigin {
+  /** Absolute path of the folder the command was given in; `command` repeats the run there. */
+  folder: string;
+  /** The command line as it was given (`stopgrad compare ...`), quoted for a shell; null when no command line began it. */
+  given: string | null;
+  /** The experiment file, as it was when the run began; null where there was none. */
+  experiment: {
+    /** As it was named on the command line. */
+    file: string;
+    /** SHA-256 of its bytes, lower-case hexadecimal. */
+    hash: string;
+    text: string;
+  } | null;
 }
 
 /** One measured number. `epoch` is 0 at initialisation, fractional inside an epoch. */
@@ -56,6 +88,11 @@ export interface RunSummary {
   peakBytes: number;
   trainAccuracy: number;
   testAccuracy: number;
+  /**
+   * From the start of the command to the end of the first optimizer step, with evaluation and measures before it; null
+   * where another process took that step. Not in records of the first version.
+   */
+  secondsToFirstStep?: number | null;
   /** Trainable parameters of the backbone, and of heads beside it (not needed at inference). */
   parameters: { backbone: number; heads: number };
   stages: StageSummary[];
@@ -75,6 +112,8 @@ export interface RunRecord {
   /** The command that repeats this run. */
   command: string;
   environment: RunEnvironment | null;
+  /** Null in records of the first version. */
+  origin?: RunOrigin | null;
   /** ISO 8601, UTC. */
   createdAt: string;
   finishedAt: string | null;

@@ -1,11 +1,12 @@
 // The interface of the run store: runs, their measured numbers, and who is training them. SQLite implements it
 // (`sqlite.ts`); it is kept this small so that a server database for a team can implement it too. Calls answer at once,
 // as SQLite does: a run writes a few rows an epoch.
-import type { MetricPoint, RunEnvironment, RunRecord, RunStatus, RunSummary } from "./records.js";
+import type { MetricPoint, RunEnvironment, RunOrigin, RunRecord, RunStatus, RunSummary } from "./records.js";
 
 /** A run about to start; the rest of its record is the store's. */
 export type NewRun = Pick<RunRecord, "id" | "name" | "variant" | "seed" | "settings" | "settingsHash" | "command"> & {
   readonly environment?: RunEnvironment | null;
+  readonly origin?: RunOrigin | null;
 };
 
 /** Which runs to list; what is not given does not restrict. */
@@ -31,8 +32,8 @@ export interface RunOwner {
 export interface Store {
   /**
    * Records a run as running. One of the same id that is there already starts again: its status, error, summary,
-   * command and environment are replaced; its metrics and its creation time stay (`deleteMetricsAfter(id, -1)` for a
-   * fresh start). Refused where the same id stands for other settings.
+   * command and environment are replaced, its origin where one is given; its metrics and its creation time stay
+   * (`deleteMetricsAfter(id, -1)` for a fresh start). Refused where the same id stands for other settings.
    */
   createRun(run: NewRun): RunRecord;
   /** By its id or a beginning that only it has; `unknown-run` names the nearest ids. */

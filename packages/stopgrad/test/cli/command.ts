@@ -116,6 +116,20 @@ optimizer: { learningRate: 1e-3, schedule: { milestones: [2], gamma: 0.1 } }
 observe: { nhsic: { every: 1, batch: 32, batches: 2, firstEpoch: true } }
 `;
 
+/** A probe that takes long after an epoch that is short: whoever ends it early has ended it while it was measuring. */
+export const longMeasure = `name: measured
+data: { name: glyphs, train: 4000, test: 200, batch: 400 }
+model: { name: mlp, width: 600 }
+epochs: 1
+threads: 1
+observe: { probe: { at: end, l2: 0 } }
+`;
+
+/** Environment of a command whose worker ends itself in the middle of writing checkpoints; see `die-at.mjs`. */
+export function dyingAt(operation: string): NodeJS.ProcessEnv {
+  return { STOPGRAD_TEST_DIE_AT: operation, NODE_OPTIONS: `--import ${new URL("./die-at.mjs", import.meta.url).href}` };
+}
+
 /** What the store holds of a run. */
 export function stored(runs: string, id: string): { record: RunRecord; metrics: MetricPoint[] } {
   const store = openStore(runs, { readonly: true });

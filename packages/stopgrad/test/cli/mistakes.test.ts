@@ -13,7 +13,20 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type Finished, folder, json, program, put, runIds, smallest, stopgrad, stored, tiny } from "./command.js";
+import {
+  type Finished,
+  finalTensors,
+  folder,
+  json,
+  program,
+  put,
+  results,
+  runIds,
+  smallest,
+  stopgrad,
+  stored,
+  tiny,
+} from "./command.js";
 
 /** Failed with this exit code and this one sentence, on standard error and as the only thing on standard output. */
 function expectError(finished: Finished, code: number, message: string | RegExp): void {
@@ -102,7 +115,7 @@ describe("wrong usage: exit code 2 and one sentence", () => {
     expectError(
       await stopgrad(["resume", "x", "--json", "--runs", join(runs, "none")]),
       2,
-      `no runs in ${join(runs, "none")}: there is no stopgrad.db`,
+      `no runs in ${join(runs, "none")}: there is no such folder`,
     );
     expect(existsSync(join(runs, "none"))).toBe(false);
     await stopgrad(["train", put(runs, "file.yaml", smallest), "seeds=[1,2]", "--runs", runs]);
@@ -163,6 +176,31 @@ describe("data sets", () => {
     const checked = await stopgrad(["data", "check", "mnist", "--data-dir", data, "--json"]);
     expect(checked.code).toBe(1);
     expect(json(checked).datasets[0]).toMatchObject({ name: "mnist", status: "damaged" });
+  });
+
+  it("that only some runs lack stop only those", async () => {
+    const runs = folder();
+    const text = `${smallest}variants:\n  here: {}\n  gone: { data: { name: mnist } }\n`;
+    const args = ["compare", put(runs, "file.yaml", text), "--data-dir", runs, "--json", "--runs", runs];
+    const finished = await stopgrad(args);
+    expect(finished.code).toBe(1);
+    const [here, gone] = json(finished).variants;
+    expect(here).toMatchObject({ name: "here", runs: [{ status: "completed" }], testAccuracy: { n: 1 } });
+    expect(gone.runs).toMatchObject([
+      { status: "failed", error: expect.stringMatching(/^mnist: not found .*fetch mnist/) },
+    ]);
+    expect(finished.stderr).toMatch(
+      /^smallest-gone-s1-\w+: mnist: not found .*\n1 of 2 runs failed; to do only what is missing: /m,
+    );
+    const before = stored(runs, here.runs[0].run);
+    const again = await stopgrad(args);
+    // All that is left to do lacks its data: that is told before any work.
+    expectError(
+      { ...again, stderr: again.stderr.replace(/^1 of 2 runs is already done.*\n/, "") },
+      1,
+      /^mnist: not found/,
+    );
+    expect(stored(runs, here.runs[0].run)).toEqual(before);
   });
 
   it("that cannot be fetched say why in one sentence", async () => {
@@ -258,7 +296,7 @@ describe("the runs folder", () => {
     expectError(
       await stopgrad(["train", file, "--json", "--runs", tooSmall]),
       1,
-      /stopgrad\.db: (the disk is full|disk I\/O error)$/,
+      /stopgrad\.db: (the disk is full|disk I\/O error)/,
     );
   });
 
@@ -267,10 +305,47 @@ describe("the runs folder", () => {
     const file = put(folder(), "tiny.yaml", tiny.replace("epochs: 2", "epochs: 200"));
     const finished = await stopgrad(["compare", file, "checkpoint.every=1000", "--json", "--runs", runs]);
     expect(finished.code).toBe(1);
-    expect(json(finished)).toEqual({ error: `${join(runs, "stopgrad.db")}: the disk is full` });
+    expect(json(finished)).toEqual({
+      error: `${join(runs, "stopgrad.db")}: the disk is full; make room and give the same command again`,
+    });
     expect(finished.stderr.trim().split("\n").at(-1)).toBe(`stopgrad: ${json(finished).error}`);
     expect(finished.stderr).not.toMatch(/^\s+at /m);
   });
+
+  // As a full disk to a program: no file may grow beyond so many blocks of 1 KiB. Needs no right to mount anything.
+  it.skipIf(process.platform === "win32")(
+    "in which no file may grow: one sentence, and the runs go on where they were",
+    async () => {
+      const runs = folder();
+      const file = put(
+        runs,
+        "file.yaml",
+        `${smallest.replace("width: 16", "width: 400")}variants:\n  wide: {}\n  narrow: { model: { name: mlp, width: 8 } }\n`,
+      );
+      const command = ["compare", file, "--json", "--runs", runs];
+      const script = 'ulimit -f 1500; exec "$0" "$@"';
+      const limited = spawnSync("bash", ["-c", script, process.execPath, program, ...command], { encoding: "utf8" });
+      expect(limited.status).toBe(1);
+      const [wide, narrow] = JSON.parse(limited.stdout).variants;
+      expect(wide.runs).toMatchObject([{ status: "failed" }]);
+      expect(wide.runs[0].error).toMatch(
+        /^\/.*step-\d{9}\.safetensors: it cannot be written: .*(too large|larger than)/i,
+      );
+      expect(wide.runs[0].error).not.toContain("\n");
+      expect(narrow.runs).toMatchObject([{ status: "completed" }]);
+      expect(readdirSync(join(runs, wide.runs[0].run, "checkpoints"))).toEqual([]);
+      const before = stored(runs, narrow.runs[0].run);
+
+      const again = await stopgrad(command);
+      expect(again.code, again.stderr).toBe(0);
+      expect(again.stderr).toContain("1 of 2 runs is already done");
+      expect(stored(runs, narrow.runs[0].run)).toEqual(before);
+      const undisturbed = folder();
+      expect((await stopgrad(["compare", file, "--runs", undisturbed])).code).toBe(0);
+      expect(finalTensors(runs, wide.runs[0].run)).toEqual(finalTensors(undisturbed, wide.runs[0].run));
+      expect(results(runs, wide.runs[0].run)).toEqual(results(undisturbed, wide.runs[0].run));
+    },
+  );
 
   it("that may only be read", async () => {
     const source = folder();
@@ -297,6 +372,19 @@ describe("the runs folder", () => {
     expectError(report, 1, /^the report in .* cannot be written: .*; --out chooses another folder$/);
     const elsewhere = await stopgrad(["report", "smallest", "--runs", runs, "--out", join(source, "report")]);
     expect(elsewhere.code).toBe(0);
+  });
+});
+
+describe("memory", () => {
+  it("that a run asks for and nobody has: that run fails with one sentence, the others do not", async () => {
+    const runs = folder();
+    const text = `${smallest}variants:\n  huge: { model: { name: mlp, width: 2000000000 } }\n  small: {}\n`;
+    const finished = await stopgrad(["compare", put(runs, "file.yaml", text), "--json", "--runs", runs]);
+    expect(finished.code).toBe(1);
+    const [huge, small] = json(finished).variants;
+    expect(huge.runs).toMatchObject([{ status: "failed", error: expect.stringMatching(/memory/) }]);
+    expect(huge.runs[0].error).not.toContain("\n");
+    expect(small.runs).toMatchObject([{ status: "completed" }]);
   });
 });
 

@@ -17,6 +17,7 @@ import {
   tiny,
   until,
   untilStep,
+  workersOf,
 } from "./command.js";
 
 const SHAPES = { conv1: [6, 14, 14], conv2: [16, 5, 5], fc1: [120], fc2: [84], fc3: [10] };
@@ -40,6 +41,7 @@ function runDocument(variant: string, seed: number) {
     peakBytes: positive,
     trainAccuracy: fraction,
     testAccuracy: fraction,
+    secondsToFirstStep: positive,
     parameters: { backbone: 62006, heads: variant === "e2e" ? 0 : positive },
     stages: Object.entries(SHAPES).map(([name, shape]) => ({
       name,
@@ -185,13 +187,57 @@ describe("compare", () => {
     expect(variants[0].runs[0].error).toMatch(/\(learning rate 1000000\).*a smaller optimizer\.learningRate helps$/);
     expect(variants[1]).toMatchObject({ name: "layer-wise", runs: [runDocument("layer-wise", 1)] });
     expect(existsSync(report)).toBe(true);
-    expect(first.stderr).toContain("1 of 2 runs failed; the same command does only what is missing");
+    expect(first.stderr).toContain("1 of 2 runs failed; to do only what is missing: stopgrad compare ");
     expect(first.stderr).not.toMatch(/^\s+at /m);
 
     const second = await stopgrad(args);
     expect(second.code).toBe(1);
     expect(second.stderr).toContain("1 of 2 runs is already done");
     expect(second.stdout).toMatch(/^layer-wise /m);
+  });
+
+  it.skipIf(process.platform !== "linux")(
+    "whose worker is killed goes on with the others, and does only what is missing",
+    async () => {
+      const runs = folder();
+      const file = put(runs, "tiny.yaml", tiny);
+      const args = ["compare", file, "seeds=[1,2]", "--jobs", "1", "--json", "--runs", runs];
+      const command = start(args);
+      await until("the second run", () => runIds(runs).length === 2);
+      const [, victim] = runIds(runs);
+      await untilStep(runs, victim!, 0);
+      process.kill(workersOf(command.pid)[0]!, "SIGKILL");
+      const first = await command.finished;
+      expect(first.code).toBe(1);
+      const outcomes = (finished: typeof first) =>
+        json(finished).variants.flatMap(
+          (variant: { runs: { run: string; status: string; error: string | null }[] }) => variant.runs,
+        );
+      expect(
+        outcomes(first)
+          .map(({ status }: { status: string }) => status)
+          .sort(),
+      ).toEqual(["completed", "completed", "completed", "failed"]);
+      expect(outcomes(first).find(({ run }: { run: string }) => run === victim).error).toMatch(/ended by SIGKILL/);
+      expect(first.stderr).toMatch(/^1 of 4 runs failed; to do only what is missing: stopgrad compare /m);
+      const others = runIds(runs).filter((id) => id !== victim);
+      const before = others.map((id) => stored(runs, id));
+      const second = await stopgrad(args);
+      expect(second.code).toBe(0);
+      expect(second.stderr).toContain("3 of 4 runs are already done");
+      expect(others.map((id) => stored(runs, id))).toEqual(before);
+      expect(stored(runs, victim!).record).toMatchObject({ status: "completed", error: null });
+    },
+  );
+
+  it("prints its numbers even when every run failed", async () => {
+    const runs = folder();
+    const file = put(runs, "file.yaml", smallest);
+    const diverging = ["optimizer.name=sgd", "optimizer.learningRate=3e38", "optimizer.weightDecay=1e4"];
+    const finished = await stopgrad(["compare", file, ...diverging, "--runs", runs]);
+    expect(finished.code).toBe(1);
+    expect(finished.stderr).toMatch(/^the run failed; to do only what is missing: /m);
+    expect(finished.stderr).not.toMatch(/^\s+at /m);
   });
 
   it("prints its numbers even when the report cannot be written", async () => {

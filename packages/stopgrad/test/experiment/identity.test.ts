@@ -20,9 +20,12 @@ data: { test: 10000, name: cifar10, train: 50000 }\n`;
   expect(settingsHash(run())).toBe("f7b406a914dde880ee3015b34ee8f7951968c6f2b1f2d70ff7179fb07cf2163f");
 });
 
-test.each(["checkpoint.every=5", "data.evaluationBatch=7"])("%s does not decide", (override) => {
-  expect(settingsHash(run([override]))).toBe(settingsHash(run()));
-});
+test.each(["checkpoint.every=5", "checkpoint.everySteps=9", "checkpoint.everySeconds=1", "data.evaluationBatch=7"])(
+  "%s does not decide",
+  (override) => {
+    expect(settingsHash(run([override]))).toBe(settingsHash(run()));
+  },
+);
 
 test.each([
   "seeds=[2]",

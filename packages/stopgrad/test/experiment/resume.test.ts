@@ -13,8 +13,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openStore } from "../../src/store/index.js";
 import {
   checkpoints,
+  dyingAt,
   everyGenerator,
   finalTensors,
   folder,
@@ -22,6 +24,7 @@ import {
   json,
   readTensors,
   results,
+  runIds,
   start,
   stopgrad,
   stored,
@@ -31,6 +34,11 @@ import {
 } from "../cli/command.js";
 
 const STEPS_PER_EPOCH = 32;
+
+/** How often the run of the last test of SIGKILL is killed: `STOPGRAD_KILLS=300 npx vitest run -t "random moments"`. */
+const KILLS = Number(process.env.STOPGRAD_KILLS ?? 20);
+/** Where its random moments begin. */
+const KILLS_SEED = Number(process.env.STOPGRAD_KILLS_SEED ?? 1);
 
 /** What the tests share: the experiment file, a run that nothing disturbed, and one that was interrupted. */
 let home: string;
@@ -83,7 +91,7 @@ async function interruptedCopy(): Promise<string> {
 async function expectSameResult(runs: string): Promise<void> {
   const { id, tensors, document, runs: reference } = await undisturbed();
   expect(stored(runs, id).record).toMatchObject({ status: "completed", error: null });
-  const machine = { seconds: 0, imagesPerSecond: 0, peakBytes: 0 };
+  const machine = { seconds: 0, imagesPerSecond: 0, peakBytes: 0, secondsToFirstStep: 0 };
   expect({ ...stored(runs, id).record.summary, ...machine }).toEqual({
     ...stored(reference, id).record.summary,
     ...machine,
@@ -112,7 +120,7 @@ describe("Ctrl-C", () => {
     const { id } = await undisturbed();
     const { runs, finished } = await interrupted();
     expect(finished).toMatchObject({ code: 130, signal: null });
-    expect(finished.stderr).toContain("interrupted: the same command goes on from the checkpoint");
+    expect(finished.stderr).toContain(`interrupted; to go on from the checkpoint: stopgrad train ${file} --json`);
     expect(json(finished)).toMatchObject({ run: id, status: "interrupted", testAccuracy: null });
     expect(stored(runs, id).record.status).toBe("interrupted");
     const newest = checkpoints(runs, id).at(-1)!;
@@ -174,7 +182,7 @@ describe("a damaged checkpoint", () => {
 });
 
 describe.skipIf(process.platform !== "linux")("SIGKILL", () => {
-  it("of the parent: the worker checkpoints and ends, and the run reads as interrupted", async () => {
+  it("of the parent: the worker ends and writes nothing more, and the run reads as interrupted", async () => {
     const { id } = await undisturbed();
     const runs = folder();
     const training = start(["train", file, "--runs", runs]);
@@ -183,7 +191,7 @@ describe.skipIf(process.platform !== "linux")("SIGKILL", () => {
     expect(worker).toBeDefined();
     process.kill(training.pid, "SIGKILL");
     await until("the worker's end", () => !isAlive(worker!), 5);
-    expect(checkpoints(runs, id)).toHaveLength(1);
+    expect(checkpoints(runs, id)).toHaveLength(0); // the first epoch was not over
     expect(stored(runs, id).record.status).toBe("interrupted");
     const listed = await stopgrad(["runs", "--status", "interrupted", "--json", "--runs", runs]);
     expect(json(listed).runs).toMatchObject([{ id, status: "interrupted" }]);
@@ -210,6 +218,23 @@ describe.skipIf(process.platform !== "linux")("SIGKILL", () => {
     await expectSameResult(runs);
   });
 
+  it("of a worker that computes on because it was suspended: it ends where its parent is gone", async () => {
+    const { id } = await undisturbed();
+    const runs = folder();
+    const training = start(["train", file, "--runs", runs]);
+    await untilStep(runs, id, 4);
+    const [worker] = workersOf(training.pid);
+    process.kill(worker!, "SIGSTOP");
+    process.kill(training.pid, "SIGKILL");
+    await training.finished;
+    const taken = start(["train", file, "--runs", runs]); // another process takes the run over
+    await untilStep(runs, id, 32);
+    process.kill(worker!, "SIGCONT");
+    await until("the suspended worker's end", () => !isAlive(worker!), 5);
+    expect((await taken.finished).code).toBe(0);
+    await expectSameResult(runs);
+  });
+
   it("of the worker: the run fails with one sentence, and goes on with the same command", async () => {
     const { id } = await undisturbed();
     const runs = folder();
@@ -220,7 +245,9 @@ describe.skipIf(process.platform !== "linux")("SIGKILL", () => {
     expect(finished.code).toBe(1);
     expect(json(finished)).toMatchObject({ run: id, status: "failed" });
     expect(json(finished).error).toMatch(
-      /^the training process was ended by SIGKILL .*goes on from its last checkpoint$/,
+      new RegExp(
+        `^the training process was ended by SIGKILL .*stopgrad resume ${id} goes on from its last checkpoint$`,
+      ),
     );
 
     const again = await stopgrad(["train", file, "--runs", runs]);
@@ -229,27 +256,108 @@ describe.skipIf(process.platform !== "linux")("SIGKILL", () => {
     await expectSameResult(runs);
   });
 
-  it("at several random moments, of the worker, the parent or both", async () => {
+  it(
+    `at ${KILLS} random moments, of the worker, the parent or both, and in the middle of writing checkpoints`,
+    async () => {
+      const { id } = await undisturbed();
+      const random = drawn(KILLS_SEED);
+      const between = (low: number, high: number) => Math.floor(low + (high - low) * random());
+      let runs = folder();
+      const moments: string[] = [];
+      while (moments.length < KILLS) {
+        // Every other one dies at an operation on a checkpoint file, the others by the clock: a worker takes its first
+        // step after about half a second.
+        const kind = ["open", "write", "write", "fsync", "rename", "renamed", "remove"][between(0, 7)]!;
+        const operation =
+          moments.length % 2 === 0 ? `${kind}:${kind === "write" ? between(1, 500) : between(1, 3)}` : "";
+        const args = ["train", file, "checkpoint.everySteps=3", "--runs", runs];
+        const training = start(args, { detached: true, ...(operation ? { env: dyingAt(operation) } : {}) });
+        await until("the worker", () => workersOf(training.pid).length === 1 || training.child.exitCode !== null);
+        const [worker] = workersOf(training.pid);
+        const victim = ["parent", "worker", "both"][between(0, 3)]!;
+        const delay = operation ? 0 : between(200, 1500);
+        if (!operation) await new Promise((resolve) => setTimeout(resolve, delay));
+        if (!operation && training.child.exitCode === null && worker !== undefined && isAlive(worker)) {
+          if (victim === "worker") process.kill(worker, "SIGKILL");
+          else process.kill(victim === "both" ? -training.pid : training.pid, "SIGKILL");
+        }
+        const { code, stderr } = await training.finished;
+        if (worker !== undefined) await until("the worker's end", () => !isAlive(worker), 5);
+        const moment = operation || `${victim} after ${delay} ms`;
+        if (code !== 0) {
+          moments.push(moment);
+          continue;
+        }
+        expect(stderr).not.toContain("passed over");
+        await expectSameResult(runs); // it was done before the moment came
+        runs = folder();
+      }
+      const last = await stopgrad(["train", file, "--runs", runs]);
+      expect(last.code, `${last.stderr} (killed: ${moments.join(", ")})`).toBe(0);
+      expect(last.stderr).not.toContain("passed over");
+      await expectSameResult(runs);
+      expect(existsSync(join(runs, id, "settings.yaml"))).toBe(true);
+      const left = readdirSync(join(runs, id, "checkpoints"));
+      expect(left.filter((name) => !name.endsWith(".safetensors"))).toEqual([]);
+    },
+    60_000 + 6_000 * KILLS,
+  );
+
+  it.each([
+    ["before anything of it is written", "open:2", [4]],
+    ["with half of it written", "write:400", [4]],
+    ["before it has its name", "rename:2", [4]],
+    ["when it has its name", "renamed:2", [4, 8]],
+    ["before the oldest is removed", "remove:1", [4, 8, 12]],
+  ])("of the worker while it writes a checkpoint, %s", async (_, operation, left) => {
     const { id } = await undisturbed();
     const runs = folder();
-    const moments: string[] = [];
-    for (const victim of ["parent", "worker", "both", "parent"]) {
-      const training = start(["train", file, "--runs", runs], { detached: true });
-      await until("the worker", () => workersOf(training.pid).length === 1 || training.child.exitCode !== null);
-      const [worker] = workersOf(training.pid);
-      const delay = 500 + 900 * Math.random(); // a worker takes its first step after about half a second
-      await new Promise((resolve) => setTimeout(resolve, delay));
-      moments.push(`${victim} after ${delay.toFixed(0)} ms`);
-      if (training.child.exitCode === null) {
-        if (victim === "worker") process.kill(worker!, "SIGKILL");
-        else process.kill(victim === "both" ? -training.pid : training.pid, "SIGKILL");
-      }
-      await training.finished;
-      if (worker !== undefined) await until("the worker's end", () => !isAlive(worker), 5);
-    }
-    const last = await stopgrad(["train", file, "--runs", runs]);
-    expect(last.code, `${last.stderr} (killed: ${moments.join(", ")})`).toBe(0);
+    const args = ["train", file, "checkpoint.everySteps=4", "--runs", runs];
+    const dead = await stopgrad(args, { env: dyingAt(operation) });
+    expect(dead.stderr).toContain("was ended by SIGKILL");
+    expect(checkpoints(runs, id).map((name) => Number(/\d+/.exec(name)![0]))).toEqual(left);
+    const again = await stopgrad(["resume", id, "--runs", runs]);
+    expect(again.stderr).toContain(`goes on from step ${left.at(-1)}`);
+    expect(again.stderr).not.toContain("passed over");
     await expectSameResult(runs);
-    expect(existsSync(join(runs, id, "settings.yaml"))).toBe(true);
+    expect(readdirSync(join(runs, id, "checkpoints")).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+});
+
+/** Numbers in [0, 1), the same for the same seed (the multiplier is Knuth's). */
+function drawn(seed: number): () => number {
+  let state = BigInt(seed);
+  return () => {
+    state = (state * 6364136223846793005n + 1442695040888963407n) % 2n ** 64n;
+    return Number(state >> 11n) / 2 ** 53;
+  };
+}
+
+describe("a run that was begun and not claimed", () => {
+  it.each(["train", "resume"])("is taken by %s", async (verb) => {
+    const runs = folder();
+    const done = folder();
+    await stopgrad(["train", file, "--runs", done, "epochs=1"]);
+    const [id] = runIds(done);
+    const { record } = stored(done, id!);
+    const store = openStore(runs);
+    store.createRun(record); // the process was killed here
+    store.close();
+    const args = verb === "train" ? ["train", file, "epochs=1"] : ["resume", id!];
+    expect((await stopgrad([...args, "--runs", runs])).code).toBe(0);
+    expect(finalTensors(runs, id!)).toEqual(finalTensors(done, id!));
+    expect(results(runs, id!)).toEqual(results(done, id!));
+  });
+});
+
+describe("the same seed", () => {
+  it("gives the same bits beside another run, and with checkpoints at other times", async () => {
+    const { id } = await undisturbed();
+    const runs = folder();
+    const args = ["seeds=[1,2]", "checkpoint.everySteps=7", "checkpoint.everySeconds=0.2", "--jobs", "2"];
+    expect((await stopgrad(["train", file, ...args, "--runs", runs])).code).toBe(0);
+    expect(runIds(runs)).toHaveLength(2);
+    expect(runIds(runs)).toContain(id);
+    await expectSameResult(runs);
   });
 });

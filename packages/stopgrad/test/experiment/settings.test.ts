@@ -91,7 +91,7 @@ describe("expand", () => {
         precision: "float32",
         device: "cpu",
         threads: 1,
-        checkpoint: { every: 1 },
+        checkpoint: { every: 1, everySteps: null, everySeconds: 60 },
       },
     ]);
   });
@@ -231,7 +231,7 @@ optimiser:
   name: adam
   learningrat: 1e-3
 seeds: [1, 1]
-precision: bfloat16
+precision: float16
 `;
     expect(mistakes(text)).toEqual([
       "x.yaml:1:15: data.name: unknown dataset: cifar (known: mnist, cifar10, glyphs); did you mean cifar10?",
@@ -241,7 +241,7 @@ precision: bfloat16
       "x.yaml:4:1: optimiser: unknown key; did you mean optimizer?",
       "x.yaml:6:3: optimiser.learningrat: unknown key; did you mean learningRate?",
       "x.yaml:7:12: seeds[1]: seed 1 stands twice; each seed can stand only once",
-      "x.yaml:8:12: precision: bfloat16 is not available yet; use float32",
+      'x.yaml:8:12: precision: expected one of float32, bfloat16, got "float16"; did you mean bfloat16?',
     ]);
   });
 
@@ -264,7 +264,8 @@ precision: bfloat16
     ["device: gpu", 'device: expected cpu, cuda or cuda:1, got "gpu"'],
     ["schedule: sequential", "schedule: sequential is not available yet; use simultaneous"],
     ["checkpoint: { evry: 1 }", "checkpoint.evry: unknown key; did you mean every?"],
-    ["checkpoint: 3", "checkpoint: expected a map with the keys every, got 3"],
+    ["checkpoint: { everySteps: 0 }", "checkpoint.everySteps: expected a positive integer, got 0"],
+    ["checkpoint: 3", "checkpoint: expected a map with the keys every, everySteps, everySeconds, got 3"],
     [
       "optimizer: { name: adam, learningRate: .inf }",
       "optimizer.learningRate: expected a number above 0, got Infinity",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { compareRuns, flattenSettings, mergeOrder, trajectory } from "../../src/report/comparison.js";
-import type { ReportRun } from "../../src/report/index.js";
+import { headline, type ReportRun, resultsTable } from "../../src/report/index.js";
 import { syntheticRuns } from "./synthetic.js";
 
 const change = (run: ReportRun, record: Partial<ReportRun["record"]>): ReportRun => ({
@@ -41,6 +41,92 @@ describe("runs put in order", () => {
     expect(compareRuns([one!, other!]).variants).toHaveLength(1); // neither decides a result
     const two = compareRuns([...syntheticRuns({ name: "mnist" }), ...syntheticRuns({ name: "cifar" })]);
     expect(two.variants.map((variant) => variant.label)).toContain("cifar: layer-wise");
+  });
+
+  it("names every setting that tells two rows of one variant apart", () => {
+    const [one, other] = syntheticRuns({ seeds: [1, 2] });
+    const settings = other!.record.settings as Record<string, object>;
+    const changed = {
+      ...settings,
+      optimizer: { ...settings.optimizer, learningRate: 0.25, name: "sgd" },
+      data: { ...settings.data, train: 100, batch: 32 },
+      model: { name: "mlp", width: 8 },
+    };
+    const { variants } = compareRuns([one!, change(other!, { settings: changed })]);
+    expect(variants.map(({ label }) => label)).toEqual([
+      "e2e (data.train=50000, data.batch=128, model.name=lenet5, optimizer.name=adam, optimizer.learningRate=0.0005, model.width=none)",
+      "e2e (data.train=100, data.batch=32, model.name=mlp, optimizer.name=sgd, optimizer.learningRate=0.25, model.width=8)",
+    ]);
+  });
+
+  it("takes differences only between variants that share all other settings", () => {
+    const runs = [...syntheticRuns({ epochs: 5, seeds: [1, 2] }), ...syntheticRuns({ epochs: 20, seeds: [1, 2] })];
+    const comparison = compareRuns(runs);
+    const pairs = comparison.variants.map(({ label, reference }) => [label, reference?.label ?? null]);
+    expect(pairs).toEqual([
+      ["e2e (epochs=5)", null],
+      ["layer-wise (epochs=5)", "e2e (epochs=5)"],
+      ["e2e (epochs=20)", null],
+      ["layer-wise (epochs=20)", "e2e (epochs=20)"],
+    ]);
+    const accuracy = (index: number) => comparison.variants[index]!.completed.map((run) => run.record.summary!);
+    const mean = (values: number[]) => values.reduce((a, b) => a + b) / values.length;
+    const table = resultsTable(comparison);
+    const column = table.columns.findIndex(({ fields }) => fields[0] === "difference");
+    expect(table.columns[column]!.title).toBe("difference to its reference");
+    expect(table.rows[0]![column]!.data[0]).toBeNull();
+    for (const [at, own] of [
+      [1, 0],
+      [3, 2],
+    ] as const) {
+      const expected =
+        mean(accuracy(at).map(({ testAccuracy }) => testAccuracy)) -
+        mean(accuracy(own).map(({ testAccuracy }) => testAccuracy));
+      expect(table.rows[at]![column]!.data[0]).toBeCloseTo(expected, 12);
+      const memory = table.rows[at]!.find(({ text }) => text.endsWith(" %)"))!;
+      expect(memory.data.at(-1)).toBeCloseTo(accuracy(at)[0]!.peakBytes / accuracy(own)[0]!.peakBytes, 12);
+    }
+    expect(table.notes.join(" ")).toContain("Reference: e2e (epochs=5) of layer-wise (epochs=5); e2e (epochs=20) of");
+    const { findings } = headline(comparison);
+    expect(findings.filter((sentence) => sentence.includes("reaches"))).toHaveLength(2);
+    expect(findings[0]).toContain("layer-wise (epochs=5)");
+    expect(findings[1]).toContain("layer-wise (epochs=20)");
+  });
+
+  it("takes none where a variant is alone with its settings, and says so", () => {
+    const [e2e] = syntheticRuns({ epochs: 5, seeds: [1] });
+    const [, layerWise] = syntheticRuns({ epochs: 20, seeds: [1] });
+    const others = syntheticRuns({ epochs: 40, seeds: [1] });
+    const comparison = compareRuns([e2e!, change(layerWise!, { variant: "layer-wise" }), ...others]);
+    expect(comparison.variants.map(({ reference }) => reference?.label ?? null)).toEqual([
+      null,
+      null,
+      null,
+      "e2e (epochs=40)",
+    ]);
+    expect(comparison.remarks).toEqual([
+      "Not all runs share their settings. Differences are between variants that do. Without a difference, because no " +
+        "other variant shares theirs: e2e (epochs=5), layer-wise (epochs=20).",
+    ]);
+    const table = resultsTable(comparison);
+    const column = table.columns.findIndex(({ fields }) => fields[0] === "difference");
+    expect(table.rows.map((row) => row[column]!.data[0] !== null)).toEqual([false, false, false, true]);
+    const two = compareRuns([...syntheticRuns({ name: "mnist" }), ...syntheticRuns({ name: "cifar" })]);
+    expect(two.variants.map(({ reference }) => reference?.label ?? null)).toEqual([
+      null,
+      "mnist: e2e",
+      null,
+      "cifar: e2e",
+    ]);
+  });
+
+  it("says which numbers of a row depend on settings that do not tell runs apart", () => {
+    const [one, other] = syntheticRuns({ seeds: [1, 2] });
+    other!.record = { ...other!.record, settings: { ...other!.record.settings, threads: 2 } };
+    one!.record = { ...one!.record, settings: { ...one!.record.settings, threads: 1 } };
+    expect(compareRuns([one!, other!]).remarks).toEqual([
+      "e2e: its runs differ in threads (1, 2), which speed, time and memory depend on.",
+    ]);
   });
 
   it("counts a repeated seed once, the latest run, and says so", () => {

@@ -68,7 +68,8 @@ describe("what the report needs", () => {
   const serverOnly = new Set(["html.ts", "write.ts", "index.ts"]);
 
   it.each(["statistics", "report"])("%s runs in a browser: no engine, no Node modules, no eager library", (name) => {
-    for (const file of readdirSync(folder(name))) {
+    const files = readdirSync(folder(name), { recursive: true, encoding: "utf8" });
+    for (const file of files.filter((one) => one.endsWith(".ts"))) {
       const text = readFileSync(join(folder(name), file), "utf8");
       expect(text).not.toContain("@stopgrad/torch");
       const imports = [...text.matchAll(/^(?:import|export) (?!type )[^;]*? from "([^"]+)"/gm)].map(

@@ -3,7 +3,7 @@ import "../support/one-thread.js";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Generator, loadSafetensors, saveSafetensors, scope, type Tensor } from "@stopgrad/torch";
+import { Generator, loadSafetensors, saveSafetensors, scope, type Tensor, zeros } from "@stopgrad/torch";
 import { afterAll, expect, test } from "vitest";
 import type { OptimizerName } from "../../src/optimizers/index.js";
 import { optimizers } from "../../src/optimizers/index.js";
@@ -57,7 +57,44 @@ test("state is named backbone., heads. and optimizer., heads by their module", (
 
 test("saved state of another network is refused by name", () => {
   const saved = makeRule({ model: "mlp" }).stateDict();
-  expect(() => makeRule({ model: "lenet5" }).loadStateDict(saved)).toThrow(/missing conv1\.weight/);
+  expect(() => makeRule({ model: "lenet5" }).loadStateDict(saved)).toThrow(/missing backbone\.conv1\.weight/);
+});
+
+/** The first saved name that matches. */
+const named = (saved: ReadonlyMap<string, Tensor>, pattern: RegExp) =>
+  [...saved.keys()].find((name) => pattern.test(name))!;
+
+test.each<[string, (saved: Map<string, Tensor>) => void, RegExp]>([
+  ["lacks a weight", (saved) => saved.delete("backbone.fc3.bias"), /missing backbone\.fc3\.bias$/],
+  [
+    "has a weight of another shape",
+    (saved) => saved.set("backbone.fc3.bias", zeros([2])),
+    /fc3\.bias \[10\], got \[2\]$/,
+  ],
+  ["has heads of another partition", (saved) => saved.set("heads.conv1.1.bias", zeros([1])), /unexpected heads\.conv1/],
+  ["lacks a moment", (saved) => saved.delete(named(saved, /^optimizer.*exp_avg_sq/)), /exp_avg_sq/],
+  [
+    "has a moment of another shape",
+    (saved) => saved.set(named(saved, /^optimizer.*exp_avg/), zeros([2, 2])),
+    /\[2, 2\]/,
+  ],
+  [
+    "is of an optimizer without moments",
+    (saved) => {
+      for (const name of [...saved.keys()]) if (name.startsWith("optimizer.")) saved.delete(name);
+    },
+    /optimizer: expected/,
+  ],
+])("saved state that %s changes nothing", (_, spoil, message) => {
+  const source = makeRule({ model: "lenet5", seed: 7 });
+  source.step(makeBatch(0));
+  const saved = new Map(source.stateDict());
+  spoil(saved);
+  const rule = makeRule({ model: "lenet5", seed: 8 });
+  rule.step(makeBatch(1));
+  const before = snapshot(rule.stateDict());
+  expect(() => rule.loadStateDict(saved)).toThrow(message);
+  expect(differing(before, snapshot(rule.stateDict()))).toEqual([]);
 });
 
 test("the learning rate is the one set last", () => {

@@ -1,6 +1,6 @@
-import { type ChildProcess, execFileSync, fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "@photostructure/sqlite";
@@ -9,6 +9,7 @@ import { MIGRATIONS } from "../../src/store/migrations.js";
 import type { MetricPoint, RunSummary } from "../../src/store/records.js";
 import { openStore, STORE_FILE } from "../../src/store/sqlite.js";
 import type { NewRun } from "../../src/store/store.js";
+import { type BuiltStore, buildStore } from "./built-store.js";
 
 let dir: string;
 const opened: { close(): void }[] = [];
@@ -319,26 +320,13 @@ describe("opening", () => {
 
 // Processes of their own run the compiled store: the same source, built into a temporary folder.
 describe("several processes", () => {
-  let built: string;
+  let built: BuiltStore;
   let script: string;
   const children: ChildProcess[] = [];
 
   beforeAll(() => {
-    const root = join(import.meta.dirname, "../../../..");
-    // World-readable, for the child that runs as another user.
-    built = mkdtempSync(join(tmpdir(), "stopgrad-built-"));
-    chmodSync(built, 0o755);
-    symlinkSync(join(root, "node_modules"), join(built, "node_modules"));
-    writeFileSync(join(built, "package.json"), '{ "type": "module" }');
-    const options = "--target es2023 --module nodenext --moduleResolution nodenext --skipLibCheck --types node".split(
-      " ",
-    );
-    const source = join(root, "packages/stopgrad/src/store/sqlite.ts");
-    const tsc = join(root, "node_modules/typescript/bin/tsc");
-    execFileSync(process.execPath, [tsc, "--ignoreConfig", ...options, "--outDir", join(built, "store"), source], {
-      cwd: root,
-    });
-    script = join(built, "child.mjs");
+    built = buildStore();
+    script = join(built.folder, "child.mjs");
     writeFileSync(script, CHILD);
   });
 
@@ -346,7 +334,7 @@ describe("several processes", () => {
     for (const child of children.splice(0)) child.kill("SIGKILL");
   });
 
-  afterAll(() => rmSync(built, { recursive: true, force: true }));
+  afterAll(() => built.remove());
 
   /** Starts a child; it sends one message when it has got where the test wants it. */
   function start(role: string, options: { uid?: number } = {}): ChildProcess {

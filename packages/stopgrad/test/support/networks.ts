@@ -3,7 +3,14 @@ import { Generator, type nn } from "@stopgrad/torch";
 import { moduleSizes, type Partition } from "../../src/experiment/partition.js";
 import { type HeadName, heads } from "../../src/heads/index.js";
 import { type LocalLoss, losses } from "../../src/losses/index.js";
-import { type Backbone, type BackboneContext, type Model, type ModelName, models } from "../../src/models/index.js";
+import {
+  type Backbone,
+  type BackboneContext,
+  type Model,
+  type ModelName,
+  models,
+  type Precision,
+} from "../../src/models/index.js";
 import { type OptimizerName, optimizers } from "../../src/optimizers/index.js";
 import { type LearningRule, rules } from "../../src/rules/index.js";
 import { imagesOf, labelsOf } from "./formula.js";
@@ -38,6 +45,7 @@ export function makeBackbone(setup: NetworkSetup): Backbone {
 }
 
 export interface RuleSetup extends NetworkSetup {
+  precision?: Precision;
   partition?: Partition;
   classifier?: "attached" | "detached";
   head?: HeadName;
@@ -54,6 +62,7 @@ export function makeRule(setup: RuleSetup): LearningRule {
       backbone,
       inputShape: setup.inputShape ?? [3, 16, 16],
       classes: setup.classes ?? 10,
+      precision: setup.precision ?? "float32",
       moduleSizes: moduleSizes(setup.partition ?? 1, backbone.stages.length),
       classifier: setup.classifier ?? "attached",
       loss: { entry: setup.loss ?? losses["cross-entropy"], options: {} },

@@ -1,0 +1,111 @@
+// A run in full, as text for people: what came out, how to repeat it, on what it ran, every setting.
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { stringify } from "yaml";
+import type { MetricPoint, RunEnvironment, RunOrigin, RunRecord } from "../store/index.js";
+import { duration } from "./progress.js";
+import { shellQuote } from "./shell.js";
+
+/** Lines. */
+export function describeRun(record: RunRecord, metrics: readonly MetricPoint[]): string[] {
+  const { summary, environment, origin } = record;
+  const facts: [string, string | null][] = [
+    ["status", record.error === null ? record.status : `${record.status}: ${record.error}`],
+    ["experiment", `${record.name}, variant ${record.variant}, seed ${record.seed}`],
+    ["begun", record.createdAt],
+    ["ended", record.finishedAt],
+    ...(summary
+      ? ([
+          ["test accuracy", `${percent(summary.testAccuracy)} (epoch ${summary.epochs})`],
+          ["train accuracy", percent(summary.trainAccuracy)],
+          ["training", `${duration(summary.seconds)}, ${Math.round(summary.imagesPerSecond)} images/s`],
+          [
+            "first step",
+            summary.secondsToFirstStep == null ? null : `after ${summary.secondsToFirstStep.toFixed(2)} s`,
+          ],
+          ["peak memory", mebibytes(summary.peakBytes)],
+          ["parameters", `${summary.parameters.backbone} backbone + ${summary.parameters.heads} heads`],
+        ] as [string, string | null][])
+      : []),
+    ["metrics", describeMetrics(metrics)],
+  ];
+  return [
+    record.id,
+    ...indented(facts),
+    "",
+    "repeated by",
+    ...indented([
+      ["command", record.command],
+      ["in", origin?.folder ?? null],
+      ["or alone by", `stopgrad runs ${shellQuote(record.id)} --yaml > run.yaml && stopgrad train run.yaml`],
+    ]),
+    ...(origin ? ["", "begun by", ...indented(originFacts(origin))] : []),
+    ...(environment ? ["", "ran on", ...indented(environmentFacts(environment))] : []),
+    "",
+    `settings (hash ${record.settingsHash})`,
+    ...stringify(record.settings)
+      .trimEnd()
+      .split("\n")
+      .map((line) => `  ${line}`),
+  ];
+}
+
+function originFacts({ folder, given, experiment }: RunOrigin): [string, string | null][] {
+  return [
+    ["command", given],
+    ["file", experiment && `${experiment.file}${nowDifferent(folder, experiment)}`],
+    ["its SHA-256", experiment?.hash ?? null],
+  ];
+}
+
+/** Whether the file still holds what it did. */
+function nowDifferent(folder: string, { file, hash }: NonNullable<RunOrigin["experiment"]>): string {
+  try {
+    const now = createHash("sha256")
+      .update(readFileSync(resolve(folder, file)))
+      .digest("hex");
+    return now === hash ? "" : " (it has changed since; --json prints it as it was)";
+  } catch {
+    return " (it is not there now; --json prints it as it was)";
+  }
+}
+
+function environmentFacts(environment: RunEnvironment): [string, string | null][] {
+  const { instructionSets, processors, memoryBytes, precision } = environment;
+  return [
+    ["stopgrad", environment.stopgrad],
+    ["libtorch", `${environment.libtorch}, BLAS ${environment.blas}`],
+    ["Node", environment.node],
+    ["device", precision ? `${environment.device}, ${precision}` : environment.device],
+    ["threads", processors ? `${environment.threads} of ${processors} processors` : String(environment.threads)],
+    ["CPU", environment.cpu],
+    ["its sets", instructionSets?.join(" ") || null],
+    ["memory", memoryBytes ? `${(memoryBytes / 2 ** 30).toFixed(1)} GiB` : null],
+    ["system", environment.os ? `${environment.os} (${environment.platform})` : environment.platform],
+    ["git commit", environment.commit ?? "none: outside a repository"],
+  ];
+}
+
+/** `1234 values of 12 kinds, last at step 782`. */
+function describeMetrics(metrics: readonly MetricPoint[]): string {
+  const last = metrics.at(-1);
+  if (last === undefined) return "none";
+  const kinds = new Set(metrics.map(({ key }) => key));
+  return `${metrics.length} values of ${kinds.size} kinds, the last at step ${last.step}`;
+}
+
+/** Names in one column, what is known in another. */
+function indented(facts: readonly (readonly [string, string | null])[]): string[] {
+  const known = facts.filter((fact): fact is [string, string] => fact[1] !== null);
+  const width = Math.max(...known.map(([name]) => name.length));
+  return known.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
+}
+
+function percent(fraction: number): string {
+  return `${(fraction * 100).toFixed(2)} %`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}

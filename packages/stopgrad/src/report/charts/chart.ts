@@ -1,0 +1,22 @@
+// What a chart of the report is, and which there are.
+import type { TopLevelSpec } from "vega-lite";
+
+export type ChartSpec = TopLevelSpec;
+
+export interface Chart {
+  /** File name without ending, kebab-case. */
+  name: (typeof chartNames)[number];
+  title: string;
+  /** What is drawn and how to read it, one to three sentences. */
+  caption: string;
+  spec: ChartSpec;
+}
+
+/** Every name a chart of a report can have, in the order of the report. */
+export const chartNames = [
+  "information-plane",
+  "nhsic-over-epochs",
+  "learning-curves",
+  "linear-separability",
+  "cost",
+] as const;

@@ -1,0 +1,48 @@
+// Numbers for charts: six digits, no more points than can be seen, an axis with round ticks.
+import type { Interval, Summary } from "../../statistics/index.js";
+import { ticks } from "../chart-data.js";
+
+/** Six digits: more than a screen shows, and short. */
+export function significant(value: number): number {
+  return Number(value.toPrecision(6));
+}
+
+export function scaled(summary: Summary, times: number): { mean: number; low: number; high: number; n: number } {
+  const [low, high] = summary.interval ?? [summary.mean, summary.mean];
+  return {
+    mean: significant(times * summary.mean),
+    low: significant(times * low),
+    high: significant(times * high),
+    n: summary.n,
+  };
+}
+
+/** Points a line may have so that a chart of many lines stays small. */
+export function limitPoints(lines: number, total: number, least: number, most: number): number {
+  return Math.max(least, Math.min(most, Math.floor(total / lines)));
+}
+
+/** Lists of nearly equal length, none above `most`. */
+export function splitEvenly<T>(items: readonly T[], most: number): T[][] {
+  const parts = Math.max(1, Math.ceil(items.length / most));
+  const size = Math.ceil(items.length / parts);
+  return Array.from({ length: parts }, (_, part) => items.slice(part * size, (part + 1) * size));
+}
+
+/** A position with its range and round ticks; `toEnd` keeps the tick at the very end of an axis across. */
+export function positionAxis(
+  field: string,
+  range: Interval,
+  pixels: number,
+  wanted: number,
+  title: string | null,
+  toEnd = false,
+) {
+  const { values, decimals } = ticks(range, wanted, toEnd ? null : pixels);
+  return {
+    field,
+    type: "quantitative",
+    scale: { domain: range, nice: false, zero: false },
+    axis: { title, values, format: `,.${decimals}f`, labelFlush: false },
+  };
+}
