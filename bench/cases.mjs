@@ -3,10 +3,41 @@
 //
 // `kind` names the program of both sides (stopgrad/<kind>.mjs, pytorch/<kind>.py); `settings` are an experiment file's.
 // `count` is how much one turn does (optimizer steps, or evaluations) and `repeats` how many turns each one gets;
+// A form's `target` is how many times as fast as it stopgrad should be, `activations` the most of its activations' bytes
+// that stopgrad should need; a case's `limit` is the most seconds it should take.
 // `warmUp` goes before the first turn, untimed, on top of what both sides do by themselves to measure memory.
 
 /** Images a batch, everywhere. */
 export const BATCH = 128;
+
+const lenet5 = { model: "lenet5", partition: 1 };
+const resnet18 = {
+  model: { name: "resnet18", width: 64, dropout: 0.2 },
+  partition: "stage",
+  objective: { head: "linear" },
+};
+
+/**
+ * Floating-point operations of one training step, in billions an image: a multiplication and an addition for each
+ * weight and place, forward, to the weights and, but for the first layer, to the input. Convolutions and the last layer
+ * of ResNet18 for 32x32 images; norms and activations are not counted.
+ */
+function resnet18Gigaflops(width, classes) {
+  const places = (side) => side * side;
+  const stem = places(32) * width * 3 * 9;
+  let rest = 8 * width * classes;
+  let inputs = width;
+  for (let group = 0; group < 4; group++) {
+    const outputs = width * 2 ** group;
+    const side = 32 / 2 ** group;
+    for (let block = 0; block < 2; block++) {
+      rest += places(side) * outputs * 9 * (inputs + outputs);
+      if (inputs !== outputs) rest += places(side) * outputs * inputs;
+      inputs = outputs;
+    }
+  }
+  return (2 * (2 * stem + 3 * rest)) / 1e9;
+}
 
 export const cases = [
   {
@@ -14,32 +45,80 @@ export const cases = [
     title: "LeNet5 end to end, CIFAR-10 shape",
     kind: "training",
     unit: "images/s",
-    settings: { model: "lenet5", partition: 1 },
+    settings: lenet5,
     forms: [
-      { name: "memory", title: "tensors in memory, batch gathered and normalised at once", count: 100 },
-      { name: "loader", title: "`DataLoader`, each sample normalised", count: 100 },
+      { name: "memory", title: "tensors in memory, batch gathered and normalised at once", count: 100, target: 1.2 },
+      { name: "loader", title: "`DataLoader`, each sample normalised", count: 100, target: 1.5 },
     ],
-    count: 100,
+    count: 200,
     warmUp: 50,
     repeats: 9,
     quick: { count: 40, repeats: 3 },
+  },
+  {
+    name: "compare",
+    title: "`compare` of LeNet5, end to end and layer-wise, 2 seeds, 3 epochs, nHSIC every epoch",
+    kind: "compare",
+    unit: "s",
+    settings: { epochs: 3, seeds: [1, 2], batches: 8 },
+    forms: [{ name: "scripts", title: "a script for each, one after the other", count: 1, target: 3 }],
+    count: 1,
+    warmUp: 0,
+    repeats: 3,
+    quick: { repeats: 1 },
   },
   {
     name: "resnet18",
     title: "ResNet18 (width 64) layer-wise, linear heads",
     kind: "training",
     unit: "images/s",
-    settings: {
-      model: { name: "resnet18", width: 64, dropout: 0.2 },
-      partition: "stage",
-      objective: { head: "linear" },
-    },
+    settings: resnet18,
     forms: [
-      { name: "plain", title: "all modules forward, then each loss backward", count: 2 },
+      {
+        name: "plain",
+        title: "all modules forward, then each loss backward",
+        count: 2,
+        target: 1.25,
+        activations: 0.4,
+      },
       { name: "at-once", title: "each module's backward right after its forward", count: 2 },
+      { name: "end-to-end", title: "end to end", count: 2, activations: 0.5 },
     ],
     count: 2,
     warmUp: 0,
+    repeats: 7,
+    quick: { count: 1, repeats: 2 },
+  },
+  {
+    name: "resnet18-bfloat16",
+    title: "the same with `precision: bfloat16`",
+    kind: "training",
+    unit: "images/s",
+    settings: { ...resnet18, precision: "bfloat16" },
+    forms: [
+      {
+        name: "plain",
+        title: "all modules forward, then each loss backward, float32",
+        count: 2,
+        target: 2.5,
+        activations: 0.4,
+      },
+      { name: "end-to-end", title: "end to end, float32", count: 2, activations: 0.5 },
+    ],
+    count: 2,
+    warmUp: 1,
+    repeats: 7,
+    quick: { count: 1, repeats: 2 },
+  },
+  {
+    name: "resnet18-share",
+    title: "ResNet18 (width 64) end to end, share of the matrix-product rate",
+    kind: "training",
+    unit: "GFLOP/s",
+    settings: { ...resnet18, partition: 1, gigaflopsPerImage: resnet18Gigaflops(64, 10) },
+    forms: [{ name: "products", title: "float32 matrix products of 2048 x 2048", own: true, count: 10, target: 0.7 }],
+    count: 2,
+    warmUp: 1,
     repeats: 7,
     quick: { count: 1, repeats: 2 },
   },
@@ -49,11 +128,51 @@ export const cases = [
     kind: "nhsic",
     unit: "s",
     settings: { model: { name: "resnet18", width: 64 }, partition: "stage" },
-    forms: [{ name: "direct", title: "broadcast differences, explicit inverse", count: 1, needsBytes: 10e9 }],
+    forms: [
+      { name: "direct", title: "broadcast differences, explicit inverse", count: 1, needsBytes: 10e9, target: 60 },
+    ],
     count: 5,
     warmUp: 0,
     repeats: 3,
     quick: { repeats: 1 },
-    target: 50,
+  },
+  {
+    name: "scalars",
+    title: "add of two scalars, result released",
+    kind: "scalars",
+    unit: "s",
+    settings: {},
+    forms: [{ name: "add", title: "`torch.add`", count: 200_000, target: 1 }],
+    count: 200_000,
+    warmUp: 0,
+    repeats: 9,
+    quick: { repeats: 3 },
+    limit: 2e-6,
+  },
+  {
+    name: "help",
+    title: "`stopgrad --help`",
+    kind: "help",
+    unit: "s",
+    settings: {},
+    forms: [],
+    count: 1,
+    warmUp: 0,
+    repeats: 15,
+    quick: { repeats: 5 },
+    limit: 0.15,
+  },
+  {
+    name: "first-step",
+    title: "`stopgrad train` to the end of the first step, LeNet5 on CIFAR-10",
+    kind: "first-step",
+    unit: "s",
+    settings: { model: "lenet5" },
+    forms: [],
+    count: 1,
+    warmUp: 0,
+    repeats: 7,
+    quick: { repeats: 3 },
+    limit: 1.5,
   },
 ];

@@ -14,7 +14,7 @@ import { writeData } from "./lib/data.mjs";
 import { measureCase, running } from "./lib/measure.mjs";
 import { parseOptions, USAGE, UsageError } from "./lib/options.mjs";
 import { findPython, HOW_TO_GET_PYTORCH } from "./lib/python.mjs";
-import { number, renderMarkdown } from "./lib/table.mjs";
+import { duration, number, renderMarkdown } from "./lib/table.mjs";
 
 const SEED = 1;
 const results = fileURLToPath(new URL("results", import.meta.url));
@@ -74,7 +74,7 @@ async function main(argv) {
 /** Everything that was measured and on what. */
 function document(options, { argv, data, loadAtStart, measured, leftOut, started }) {
   const mine = measured[0].stopgrad.environment;
-  const theirs = measured.flatMap(({ pytorch }) => pytorch)[0]?.environment ?? null;
+  const theirs = measured.flatMap(({ pytorch }) => pytorch).find(({ own }) => !own)?.environment ?? null;
   const result = {
     date: new Date().toISOString(),
     command: ["npm run bench", ...(argv.length > 0 ? ["--", ...argv] : [])].join(" "),
@@ -113,7 +113,7 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
       `stopgrad ${versions.stopgrad}, Node ${versions.node}, libtorch ${versions.libtorch}, ${versions.blas}.`,
     "Median of turns taken alternately (lowest–highest); the ratio is the median of the turns' own ratios.",
     "Peak: tensors of parameters, gradients, optimizer, activations and batch (of nHSIC: beside the features); " +
-      "the data set is not counted.",
+      "the data set is not counted. In brackets: without weights and the optimizer's state.",
   ];
   if (pytorch === null) {
     notes.push(`PyTorch was not measured: no Python imports torch (\`${HOW_TO_GET_PYTORCH}\`).`);
@@ -124,18 +124,35 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
         (same ? "the same libtorch file." : `another libtorch (${pytorch.libtorchFile}), so that kernels may differ.`),
     );
   }
-  for (const one of cases.filter(({ target }) => target !== null)) {
-    for (const { form, ratio, largestDifference, largestDifferenceFromFloat64 } of one.pytorch) {
-      const verdict = ratio.median >= one.target ? "met" : "missed";
+  for (const { name, form, target, ratio, activations, activationsTarget } of cases.flatMap(({ name, pytorch }) =>
+    pytorch.map((other) => ({ name, ...other })),
+  )) {
+    if (target !== null) {
+      const verdict = ratio.median >= target ? "met" : "missed";
+      notes.push(`${name}, ${form}: the target is ${target} times as fast: ${verdict} with ${number(ratio.median)}.`);
+    }
+    if (activationsTarget !== null) {
+      const verdict = activations <= activationsTarget ? "met" : "missed";
+      const percent = (share) => `${(share * 100).toFixed(0)} %`;
       notes.push(
-        `${one.name}, ${form}: the target is ${one.target} times as fast: ${verdict} with ${number(ratio.median)}.`,
+        `${name}, ${form}: the target is ${percent(activationsTarget)} of its activations' bytes: ` +
+          `${verdict} with ${percent(activations)}.`,
       );
+    }
+  }
+  for (const { name, pytorch } of cases) {
+    for (const { largestDifference, largestDifferenceFromFloat64 } of pytorch) {
+      if (largestDifference === null) continue;
       notes.push(
-        `${one.name}: stopgrad's values differ from the direct formula's by at most ${largestDifference.toExponential(1)} ` +
+        `${name}: stopgrad's values differ from the direct formula's by at most ${largestDifference.toExponential(1)} ` +
           "(relative) as it is written, in float32, and by at most " +
           `${largestDifferenceFromFloat64.toExponential(1)} when all after its distances is float64.`,
       );
     }
+  }
+  for (const { name, limit, stopgrad } of cases.filter((one) => one.limit !== null)) {
+    const verdict = stopgrad.median <= limit ? "met" : "missed";
+    notes.push(`${name}: the target is at most ${duration(limit)}: ${verdict} with ${duration(stopgrad.median)}.`);
   }
   if (machine.loadAtStart > 0.5) {
     notes.push(`The machine was not idle (load ${machine.loadAtStart.toFixed(1)} at the start): expect noise.`);

@@ -20,13 +20,21 @@ export async function measureCase(given, { job, python, say }) {
   const prepared = given.kind === "nhsic" ? await prepareFeatures(common, say) : {};
   const sides = [
     { name: "stopgrad", title: "stopgrad", form: null, count: given.count, command: stopgradSide },
-    ...(python === null ? [] : given.forms.map((form) => ({ ...form, form: form.name, command: pytorchSide(python) }))),
+    ...given.forms
+      .filter(({ own }) => own || python !== null)
+      .map((form) => ({ ...form, form: form.name, command: form.own ? stopgradSide : pytorchSide(python) })),
   ];
   const contestants = [];
   try {
     for (const side of sides) {
-      say(`${given.name}: ${side.form === null ? "stopgrad" : `PyTorch, ${side.name}`} starts and warms up`);
-      const contestant = start(side, { ...common, ...prepared, form: side.form });
+      const who = side.form === null ? "stopgrad" : side.own ? side.name : `PyTorch, ${side.name}`;
+      say(`${given.name}: ${who} starts and warms up`);
+      const contestant = start(side, {
+        ...common,
+        ...prepared,
+        form: side.form,
+        ...(side.own ? { kind: side.name } : {}),
+      });
       const ready = await contestant.ready();
       if (given.warmUp > 0) await contestant.ask(given.warmUp);
       contestants.push({ side, contestant, ready, samples: [], last: null });
@@ -83,11 +91,16 @@ function summarise(given, contestants) {
     name: given.name,
     title: given.title,
     unit: given.unit,
-    target: given.target ?? null,
+    limit: given.limit ?? null,
     stopgrad: { ...figures(stopgrad), environment: stopgrad.ready.environment },
     pytorch: others.map((other) => ({
       form: other.side.name,
       title: other.side.title,
+      own: other.side.own ?? false,
+      target: other.side.target ?? null,
+      // Bytes beyond weights and optimizer, stopgrad's of the other's, and the most that they should be.
+      activations: shareOf(stopgrad.ready.activationBytes, other.ready.activationBytes),
+      activationsTarget: other.side.activations ?? null,
       ...figures(other),
       environment: other.ready.environment,
       // How many times as fast stopgrad is, turn by turn.
@@ -101,7 +114,12 @@ function summarise(given, contestants) {
 }
 
 function figures({ side, samples, ready }) {
-  return { ...spread(samples), samples, count: side.count, peakBytes: ready.peakBytes };
+  const { peakBytes, activationBytes = null } = ready;
+  return { ...spread(samples), samples, count: side.count, peakBytes, activationBytes };
+}
+
+function shareOf(mine, theirs) {
+  return mine && theirs ? mine / theirs : null;
 }
 
 /** @param {number[]} values */

@@ -15,11 +15,11 @@ export function renderMarkdown(result) {
     "PyTorch's",
   ];
   const rows = result.cases.flatMap((one) => {
-    const mine = [one.unit, value(one.stopgrad)];
-    const peak = bytes(one.stopgrad.peakBytes);
+    const mine = [one.unit, value(one.stopgrad, one.unit)];
+    const peak = bytes(one.stopgrad);
     if (one.pytorch.length === 0) return [[one.title, "–", ...mine, "–", "–", peak, "–"]];
     return one.pytorch.map((other) => {
-      return [one.title, other.title, ...mine, value(other), ratio(other.ratio), peak, bytes(other.peakBytes)];
+      return [one.title, other.title, ...mine, value(other, one.unit), ratio(other.ratio), peak, bytes(other)];
     });
   });
   const line = (cells) => `| ${cells.join(" | ")} |`;
@@ -27,16 +27,24 @@ export function renderMarkdown(result) {
   return [line(header), line(rule), ...rows.map(line), "", ...result.notes.map((note) => `- ${note}`), ""].join("\n");
 }
 
-function value({ median, min, max }) {
-  return `${number(median)} (${number(min)}–${number(max)})`;
+function value({ median, min, max }, unit) {
+  const show = unit === "s" ? duration : number;
+  return `${show(median)} (${show(min)}–${show(max)})`;
 }
 
 function ratio({ median, min, max }) {
   return `**${number(median)}** (${number(min)}–${number(max)})`;
 }
 
-function bytes(count) {
-  return count === null ? "–" : number(count / MEBIBYTE);
+function bytes({ peakBytes, activationBytes }) {
+  if (peakBytes === null) return "–";
+  const whole = number(peakBytes / MEBIBYTE);
+  return activationBytes === null ? whole : `${whole} (${number(activationBytes / MEBIBYTE)})`;
+}
+
+/** Seconds, or microseconds where there are few. */
+export function duration(seconds) {
+  return seconds < 1e-3 ? `${number(seconds * 1e6)} µs` : `${number(seconds)} s`;
 }
 
 /** Three significant digits, never fewer than the whole part. */

@@ -59,6 +59,10 @@ def resnet18_modules(channels, width, dropout):
     return nn.ModuleList([stem, *blocks])
 
 
+def resnet18(channels, width, classes, dropout):
+    return nn.Sequential(*resnet18_modules(channels, width, dropout), *classifier(8 * width, classes))
+
+
 def linear_heads(width, classes):
     """One a module: average pooling to 2048 features by the paper's rule (height halved first), then one linear layer."""
     kernels = {1: (8, 4), 2: (4, 4), 4: (4, 2), 8: (2, 2)}  # at width 64, by channels / width

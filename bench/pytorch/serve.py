@@ -29,6 +29,14 @@ def create(job):
         from training import Training
 
         return Training(job)
+    if job["kind"] == "scalars":
+        from operators import Scalars
+
+        return Scalars()
+    if job["kind"] == "compare":
+        from compare import Compare
+
+        return Compare(job)
     from nhsic import Nhsic
 
     return Nhsic(job)

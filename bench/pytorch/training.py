@@ -44,7 +44,7 @@ def layer_wise_plain(modules, heads, classifier, optimizer):
 
 
 def layer_wise_at_once(modules, heads, classifier, optimizer):
-    """A module's backward right after its forward."""
+    """A module's backward right after its forward. Without a classifier the last module gives the scores."""
 
     def step(images, labels):
         optimizer.zero_grad(set_to_none=True)
@@ -55,6 +55,9 @@ def layer_wise_at_once(modules, heads, classifier, optimizer):
             loss.backward()
             losses.append(loss.item())
             features = output.detach()
+        if classifier is None:
+            optimizer.step()
+            return losses, right(features, labels)
         logits = classifier(features)
         loss = F.cross_entropy(logits, labels)
         loss.backward()
@@ -73,18 +76,31 @@ def adam(*parts):
     return torch.optim.Adam(itertools.chain(*(part.parameters() for part in parts)), lr=5e-4)
 
 
+def lasting_bytes(optimizer):
+    """Of weights and the optimizer's state: what is there between steps whatever is trained."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state = [value for values in optimizer.state.values() for value in values.values() if torch.is_tensor(value)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in [*parameters, *state] if tensor.numel() > 1)
+
+
 def create_step(job):
     data, settings, form = job["data"], job["settings"], job["form"]
     channels, classes = data["shape"][0], data["classes"]
     if settings["model"] == "lenet5":
         network = networks.lenet5(channels, classes)
-        return end_to_end(network, adam(network))
+        optimizer = adam(network)
+        return end_to_end(network, optimizer), optimizer
     width = settings["model"]["width"]
+    if form == "end-to-end":
+        network = networks.resnet18(channels, width, classes, settings["model"]["dropout"])
+        optimizer = adam(network)
+        return end_to_end(network, optimizer), optimizer
     modules = networks.resnet18_modules(channels, width, settings["model"]["dropout"])
     heads = networks.linear_heads(width, classes)
     classifier = networks.classifier(8 * width, classes)
     layer_wise = {"plain": layer_wise_plain, "at-once": layer_wise_at_once}[form]
-    return layer_wise(modules, heads, classifier, adam(modules, heads, classifier))
+    optimizer = adam(modules, heads, classifier)
+    return layer_wise(modules, heads, classifier, optimizer), optimizer
 
 
 class Training:
@@ -97,12 +113,12 @@ class Training:
         job = self.job
         endless = batches.from_loader if job["form"] == "loader" else batches.in_memory
         with Watch() as watch:
-            self.step = create_step(job)
+            self.step, self.optimizer = create_step(job)
             self.batches = endless(self.images, self.labels, job["data"], job["batch"])
             self.run(1)
             watch.mark()
             self.run(1)
-        return {"peakBytes": watch.peak_bytes}
+        return {"peakBytes": watch.peak_bytes, "activationBytes": watch.peak_bytes - lasting_bytes(self.optimizer)}
 
     def run(self, steps):
         count = 0

@@ -14,7 +14,7 @@ export function loadSet({ data }) {
 }
 
 /** Settings with every default, as from an experiment file. */
-export function settingsOf({ settings, batch, seed }) {
+export function settingsOf({ settings: { gigaflopsPerImage, ...settings }, batch, seed }) {
   const optimizer = { name: "adam", learningRate: 5e-4 };
   const tree = { data: { name: "cifar10", batch }, optimizer, epochs: 1, seeds: [seed], ...settings };
   return settingsSchema.expand(documentFromTree(tree, "bench")).runs[0];

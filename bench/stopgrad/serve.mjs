@@ -4,21 +4,33 @@ import { readFileSync, realpathSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { setThreads } from "@stopgrad/torch";
 import { describeEnvironment } from "../../packages/stopgrad/dist/experiment/environment.js";
+import { Compare, FirstStep, Help } from "./commands.mjs";
 import { Features } from "./features.mjs";
 import { Nhsic } from "./nhsic.mjs";
+import { Products, Scalars } from "./operators.mjs";
 import { Training } from "./training.mjs";
 
-const kinds = { training: Training, nhsic: Nhsic, features: Features };
+const kinds = {
+  training: Training,
+  nhsic: Nhsic,
+  features: Features,
+  scalars: Scalars,
+  products: Products,
+  help: Help,
+  "first-step": FirstStep,
+  compare: Compare,
+};
 const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 const job = JSON.parse(process.argv[2]);
 setThreads(job.threads);
 const work = new kinds[job.kind](job);
-answer({ ...work.warmUp(), environment: { ...describeEnvironment(job.threads, "cpu"), libtorchFile: libtorchFile() } });
+const environment = await describeEnvironment(job.threads, "cpu");
+answer({ ...(await work.warmUp()), environment: { ...environment, libtorchFile: libtorchFile() } });
 
 for await (const line of createInterface({ input: process.stdin })) {
   const started = performance.now();
-  const done = work.run(Number(line));
+  const done = await work.run(Number(line));
   answer({ seconds: (performance.now() - started) / 1000, ...done });
 }
 

@@ -1,11 +1,12 @@
 // Optimizer steps as a run takes them: shuffled batches from the data set's bytes, normalised; the rule's step.
 
-import { Generator, memory, resetPeakBytes, scope } from "@stopgrad/torch";
+import { elementSize, Generator, memory, resetPeakBytes, scope } from "@stopgrad/torch";
 import { EpochOrder } from "../../packages/stopgrad/dist/data/loader.js";
 import { loadSet, ruleOf, settingsOf } from "./network.mjs";
 
 export class Training {
   constructor(job) {
+    this.job = job;
     const before = memory().liveBytes;
     Object.assign(this, loadSet(job));
     this.dataBytes = memory().liveBytes - before;
@@ -18,15 +19,26 @@ export class Training {
   /** Two steps; the peak is the second's, when the optimizer's state and the gradients are there. */
   warmUp() {
     this.run(1);
+    const lasting = this.#lastingBytes();
     resetPeakBytes();
     this.run(1);
-    return { peakBytes: memory().peakBytes - this.dataBytes };
+    const peakBytes = memory().peakBytes - this.dataBytes;
+    return { peakBytes, activationBytes: peakBytes - lasting };
+  }
+
+  /** Of weights and the optimizer's state: what is there between steps whatever is trained. */
+  #lastingBytes() {
+    return scope(() =>
+      [...this.rule.stateDict().values()]
+        .filter(({ numel }) => numel > 1)
+        .reduce((sum, tensor) => sum + tensor.numel * elementSize(tensor.dtype), 0),
+    );
   }
 
   run(steps) {
     let images = 0;
     for (let step = 0; step < steps; step++) images += this.#step();
-    return { units: images };
+    return { units: images * (this.job.settings.gigaflopsPerImage ?? 1) };
   }
 
   #step() {

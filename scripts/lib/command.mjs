@@ -25,10 +25,12 @@ let stopping = false;
  * @param {Record<string, string>} [options.env] - added to this process's environment
  * @param {boolean} [options.gentle] - never kill it, ask it to stop and wait
  * @param {number} [options.timeout] - kill it after so many milliseconds
- * @returns {Promise<{ ok: boolean, output: string, standardOutput: string, tail: string }>} `output` is standard output
- *   and standard error together, `tail` its last lines; a program that cannot be started is one that failed
+ * @param {boolean} [options.shown] - pass on what it prints as it comes
+ * @returns {Promise<{ ok: boolean, code: number | null, output: string, standardOutput: string, tail: string }>} `code` is
+ *   its exit status, null when it was killed; `output` is standard output and standard error together, `tail` its last
+ *   lines; a program that cannot be started is one that failed
  */
-export function run(command, { cwd = "/", env = {}, gentle = false, timeout } = {}) {
+export function run(command, { cwd = "/", env = {}, gentle = false, timeout, shown = false } = {}) {
   // A signal is being handled: nothing new may start, and the process is about to exit.
   if (stopping) return new Promise(() => {});
   const { promise: closed, resolve: close } = withResolvers();
@@ -53,18 +55,22 @@ export function run(command, { cwd = "/", env = {}, gentle = false, timeout } = 
     keep(text);
   });
   child.stderr.setEncoding("utf8").on("data", keep);
+  if (shown) {
+    child.stdout.on("data", (text) => process.stdout.write(text));
+    child.stderr.on("data", (text) => process.stderr.write(text));
+  }
   return new Promise((resolve) => {
-    const finish = (ok) => {
+    const finish = (code) => {
       running.delete(child);
       close();
       const tail = output.trimEnd().split("\n").slice(-TAIL_LINES).join("\n");
-      if (!stopping) resolve({ ok, output, standardOutput, tail });
+      if (!stopping) resolve({ ok: code === 0, code, output, standardOutput, tail });
     };
     child.on("error", (error) => {
       keep(`${error.message}\n`);
-      if (child.pid === undefined) finish(false);
+      if (child.pid === undefined) finish(null);
     });
-    child.on("close", (code) => finish(code === 0));
+    child.on("close", finish);
   });
 }
 

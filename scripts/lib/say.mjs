@@ -1,4 +1,12 @@
-// What the set-up tells its user, all on standard error, and the one kind of error it expects.
+// What the scripts tell their user, all on standard error, and the one kind of error they expect.
+
+/** The script that speaks: the beginning of every line. */
+let speaker = "set-up";
+
+/** Names the script that speaks from now on; `set-up` unless this is called. */
+export function speakAs(name) {
+  speaker = name;
+}
 
 /** A failure that the user can do something about: one sentence, and a tool's own last lines where there are any. */
 export class Problem extends Error {
@@ -14,7 +22,7 @@ export class Problem extends Error {
 
 /** Prints one line. */
 export function say(line) {
-  process.stderr.write(`set-up: ${line}\n`);
+  process.stderr.write(`${speaker}: ${line}\n`);
 }
 
 /** Wall time since `started` (a `performance.now()`), for people: `0.4 s`, `74 s`. */
@@ -38,7 +46,7 @@ export async function task(title, work) {
   let progress = "";
   const show = () => {
     const line = [title, progress, seconds(started)].filter(Boolean).join(", ");
-    if (terminal) process.stderr.write(`\r\x1b[Kset-up: ${line}`);
+    if (terminal) process.stderr.write(`\r\x1b[K${speaker}: ${line}`);
     else say(line);
   };
   if (!terminal) say(`${title} ...`);
