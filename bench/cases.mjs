@@ -138,7 +138,7 @@ export const cases = [
   },
   {
     name: "scalars",
-    title: "add of two scalars, result released",
+    title: "add of two scalars, its result released",
     kind: "scalars",
     unit: "s",
     settings: {},

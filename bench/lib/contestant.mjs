@@ -18,13 +18,20 @@ export class Contestant {
    * @param {string} title - for messages
    * @param {string[]} command - program and arguments
    * @param {{ threads: number }} job
+   * @param {Record<string, string>} environment - variables beside this process's own
    */
-  constructor(title, command, job) {
+  constructor(title, command, job, environment = {}) {
     this.title = title;
     const threads = String(job.threads);
     this.#child = spawn(command[0], [...command.slice(1), JSON.stringify(job)], {
       stdio: ["pipe", "pipe", "pipe"],
-      env: { ...process.env, OMP_NUM_THREADS: threads, OPENBLAS_NUM_THREADS: threads, MKL_NUM_THREADS: threads },
+      env: {
+        ...process.env,
+        OMP_NUM_THREADS: threads,
+        OPENBLAS_NUM_THREADS: threads,
+        MKL_NUM_THREADS: threads,
+        ...environment,
+      },
     });
     this.#failure = new Promise((_, reject) => {
       this.#child.on("error", reject);

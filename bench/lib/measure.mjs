@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { workerEnvironment } from "../../packages/stopgrad/dist/experiment/worker-process.js";
 import { Contestant } from "./contestant.mjs";
 
 const bench = fileURLToPath(new URL("..", import.meta.url));
@@ -33,7 +34,7 @@ export async function measureCase(given, { job, python, say }) {
         ...common,
         ...prepared,
         form: side.form,
-        ...(side.own ? { kind: side.name } : {}),
+        ...(side.own ? { kind: side.name, environment: { OPENBLAS_CORETYPE: undefined } } : {}),
       });
       const ready = await contestant.ready();
       if (given.warmUp > 0) await contestant.ask(given.warmUp);
@@ -53,8 +54,10 @@ export async function measureCase(given, { job, python, say }) {
   return summarise(given, contestants);
 }
 
+/** With the environment that a run's worker has, and what the job adds (the machine's own rate needs its own BLAS). */
 function stopgradSide(job) {
-  return new Contestant("stopgrad", [process.execPath, join(bench, "stopgrad", "serve.mjs")], job);
+  const command = [process.execPath, join(bench, "stopgrad", "serve.mjs")];
+  return new Contestant("stopgrad", command, job, { ...workerEnvironment(job.threads), ...job.environment });
 }
 
 function pytorchSide(python) {

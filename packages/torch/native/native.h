@@ -15,6 +15,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -100,16 +101,25 @@ class SlotTable {
   size_t live_ = 0;
 };
 
+using UnaryOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&)>;
+using BinaryOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&, const at::Tensor&)>;
+using BinaryScaledOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Scalar&)>;
+
 struct Operator {
   c10::OperatorHandle handle;
   std::string name;
+  /** Set where the operator takes tensors alone and gives one: then it need not be boxed. */
+  c10::optional<UnaryOperator> unary;
+  c10::optional<BinaryOperator> binary;
+  /** `add` and `sub`, whose factor for the second tensor is one when it is not given. */
+  c10::optional<BinaryScaledOperator> binaryScaled;
 };
 
 /** Everything one JavaScript thread owns; a worker thread has one of its own. */
 struct Environment {
   SlotTable<at::Tensor> tensors{4503599627370496.0};         // 2^52
   SlotTable<at::Generator> generators{5629499534213120.0};   // 2^52 + 2^50
-  std::vector<Operator> operators;
+  std::deque<Operator> operators;  // where one stands, it stays: a call may look up others
   Napi::FunctionReference errorClass;
 };
 

@@ -14,6 +14,51 @@ const char* resultKind(const c10::TypePtr& type) {
   return "value";
 }
 
+/** Finds the form in which a call need not be boxed: tensors in, a new tensor out. */
+void findDirectForm(Operator& op) try {
+  const c10::FunctionSchema& schema = op.handle.schema();
+  const auto& arguments = schema.arguments();
+  const auto plainTensor = [](const c10::Argument& argument) {
+    return argument.type()->kind() == c10::TypeKind::TensorType && !argument.alias_info() && !argument.kwarg_only();
+  };
+  if (schema.returns().size() != 1 || !plainTensor(schema.returns()[0]) || arguments.empty()) return;
+  if (!plainTensor(arguments[0])) return;
+  if (arguments.size() == 1) {
+    op.unary = op.handle.typed<at::Tensor(const at::Tensor&)>();
+  } else if (plainTensor(arguments[1]) && arguments.size() == 2) {
+    op.binary = op.handle.typed<at::Tensor(const at::Tensor&, const at::Tensor&)>();
+  } else if (op.name == "aten::add.Tensor" || op.name == "aten::sub.Tensor") {
+    op.binaryScaled = op.handle.typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Scalar&)>();
+  }
+} catch (const c10::Error&) {
+  // Its C++ signature is another one than its schema says: the boxed call is always right.
+}
+
+/** The tensor of an argument, null when it is none: then the ordinary way finds the words for it. */
+const at::Tensor* tensorOf(Environment& state, const Napi::CallbackInfo& info, size_t at) {
+  const Napi::Value value = info[at];
+  return value.IsNumber() ? state.tensors.find(value.As<Napi::Number>().DoubleValue()) : nullptr;
+}
+
+/** Calls the direct form; false when there is none or the arguments do not fit it. */
+bool callDirectly(const Operator& op, const Napi::CallbackInfo& info, Environment& state, at::Tensor& result) {
+  if (op.unary && info.Length() == 2) {
+    const at::Tensor* found = tensorOf(state, info, 1);
+    if (!found) return false;
+    const at::Tensor self(*found);
+    result = op.unary->call(self);
+    return true;
+  }
+  if ((op.binary || op.binaryScaled) && info.Length() == 3) {
+    const at::Tensor *first = tensorOf(state, info, 1), *second = tensorOf(state, info, 2);
+    if (!first || !second) return false;
+    const at::Tensor self(*first), other(*second);
+    result = op.binary ? op.binary->call(self, other) : op.binaryScaled->call(self, other, 1);
+    return true;
+  }
+  return false;
+}
+
 Napi::Value findOperator(const Napi::CallbackInfo& info, Environment& state) {
   Napi::Env env = info.Env();
   if (!info[0].IsString() || !info[1].IsString()) throw UsageError("expected an operator name and an overload name");
@@ -24,7 +69,8 @@ Napi::Value findOperator(const Napi::CallbackInfo& info, Environment& state) {
   if (!handle) throw UsageError("unknown operator " + full);
 
   const c10::FunctionSchema& schema = handle->schema();
-  state.operators.push_back({*handle, full});
+  state.operators.push_back({*handle, full, {}, {}, {}});
+  findDirectForm(state.operators.back());
   Napi::Object result = Napi::Object::New(env);
   result.Set("index", Napi::Number::New(env, static_cast<double>(state.operators.size() - 1)));
   Napi::Array arguments = Napi::Array::New(env);
@@ -44,12 +90,13 @@ Napi::Value callOperator(const Napi::CallbackInfo& info, Environment& state) {
   const double index = info[0].As<Napi::Number>().DoubleValue();
   if (!(index >= 0) || index >= static_cast<double>(state.operators.size()) || std::trunc(index) != index)
     throw UsageError("expected the index of an operator");
-  // A copy of the handle: a nested call could grow the vector.
-  const Operator op = state.operators[static_cast<size_t>(index)];
+  const Operator& op = state.operators[static_cast<size_t>(index)];
   const c10::FunctionSchema& schema = op.handle.schema();
   const auto& arguments = schema.arguments();
 
   try {
+    at::Tensor direct;
+    if (callDirectly(op, info, state, direct)) return fromTensor(env, state, std::move(direct));
     if (info.Length() - 1 > arguments.size())
       throw UsageError("expected at most " + std::to_string(arguments.size()) + " arguments, got " +
                        std::to_string(info.Length() - 1));

@@ -17,6 +17,7 @@ import { Tensor } from "./tensor.js";
  */
 export function operator<A extends readonly unknown[], R>(name: string, argumentNames: string): (...args: A) => R {
   let index = -1;
+  let call: ReturnType<typeof native>["call"];
   let single = false;
   let results: ("tensor" | "tensors" | "value")[] = [];
 
@@ -31,19 +32,27 @@ export function operator<A extends readonly unknown[], R>(name: string, argument
     }
     results = found.results;
     single = results.length === 1 && results[0] === "tensor";
+    call = native().call;
     index = found.index;
   }
 
-  return (...args: A): R => {
-    if (index < 0) find();
-    const passed: unknown[] = new Array(args.length);
-    for (let i = 0; i < args.length; i++) passed[i] = toNative(args[i]);
-    const result = native().call(index, ...passed);
+  function many(args: unknown[]): R {
+    const result = call(index, ...args.map(toNative));
     if (single) return (result === null ? null : Tensor.fromHandle(result as number)) as R;
     if (results.length === 1) return fromNative(result, results[0]!) as R;
     if (results.length === 0) return undefined as R;
     return (result as unknown[]).map((item, i) => fromNative(item, results[i]!)) as R;
-  };
+  }
+
+  // One or two arguments and a tensor back, by far the most frequent, go without arrays in between.
+  function called(first: unknown, second: unknown): R {
+    if (index < 0) find();
+    if (!single || arguments.length === 0 || arguments.length > 2) return many(Array.from(arguments));
+    const result =
+      arguments.length === 1 ? call(index, toNative(first)) : call(index, toNative(first), toNative(second));
+    return (result === null ? null : Tensor.fromHandle(result as number)) as R;
+  }
+  return called as unknown as (...args: A) => R;
 }
 
 function toNative(value: unknown): unknown {

@@ -12,14 +12,20 @@ const collected = new FinalizationRegistry<Handle>((handle) => native().release(
 
 /** Makes the innermost scope, or the collector, the owner of a new tensor. Internal. */
 export function own(tensor: Tensor): void {
-  const scope = openScopes.at(-1);
+  const scope = openScopes[openScopes.length - 1];
   if (scope) scope.push(tensor);
-  else collected.register(tensor, tensor.handle, tensor);
+  else watch(tensor);
+}
+
+/** Lets the collector free a tensor that nobody else owns. */
+function watch(tensor: Tensor): void {
+  tensor.isWatched = true;
+  collected.register(tensor, tensor.handle, tensor);
 }
 
 /** The collector need not watch a disposed tensor. Internal. */
 export function disown(tensor: Tensor): void {
-  collected.unregister(tensor);
+  if (tensor.isWatched) collected.unregister(tensor);
 }
 
 /** Takes a tensor out of every open scope: it lives until it is disposed or collected. Returns it. */
@@ -28,7 +34,7 @@ export function keep<T extends Tensor>(tensor: T): T {
     const at = scope.lastIndexOf(tensor);
     if (at < 0) continue;
     scope.splice(at, 1);
-    collected.register(tensor, tensor.handle, tensor);
+    watch(tensor);
   }
   return tensor;
 }

@@ -45,6 +45,8 @@ export function elementSize(dtype: DType): number {
 export class Tensor {
   /** Names the native tensor; disposed or not, never a pointer. */
   readonly handle: Handle;
+  /** Whether the collector frees it. Internal, see scope.ts. */
+  isWatched = false;
   #shape: readonly number[] | undefined;
 
   protected constructor(handle: Handle) {
