@@ -5,18 +5,21 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { availableParallelism, freemem } from "node:os";
 import { basename, join, relative } from "node:path";
 import { run, runOrFail, which } from "./command.mjs";
+import { findCudaHeaders, standardOf } from "./cuda.mjs";
 import { filesBelow, fingerprint, identity, readJson, writeWhole } from "./files.mjs";
-import { Problem, task } from "./say.mjs";
+import { Problem, say, task } from "./say.mjs";
 
 // The compiler's flags, for one source; include folders and the ABI are added from the libtorch that was found.
-// Contraction stays off so that the addon's own arithmetic does not depend on the processor it was compiled for.
+// Contraction stays off so that the addon's own arithmetic does not depend on the processor it was compiled for. OpenMP
+// is what libtorch's parallel_for is made of where it is included. GCC 14 takes a vector<bool> in libtorch's headers for
+// an array of nothing.
 const COMPILE_FLAGS = [
-  ..."-std=c++17 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra".split(" "),
+  ..."-fPIC -fvisibility=hidden -ffp-contract=off -fopenmp -Wall -Wextra -Wno-array-bounds".split(" "),
   ..."-DNDEBUG -DNAPI_VERSION=8 -DNODE_ADDON_API_CPP_EXCEPTIONS".split(" "),
 ];
 const OPTIMISE = ["-O3"];
 const SANITIZE = ["-O1", "-g", "-fno-omit-frame-pointer"];
-const LIBRARIES = ["-ltorch", "-ltorch_cpu", "-lc10"];
+const LIBRARIES = ["-fopenmp", "-ltorch", "-ltorch_cpu", "-lc10"];
 const CUDA_LIBRARIES = ["-Wl,--no-as-needed", "-ltorch_cuda", "-lc10_cuda"];
 
 /** What compiling one file that includes libtorch's headers takes at most, in bytes: bounds how many run at a time. */
@@ -43,8 +46,9 @@ export async function buildAddon(root, libtorch, sanitizers) {
   if (sources.length === 0) throw new Problem(`there is no C++ source in ${join(torchPackage, "native")}.`);
 
   const compiler = process.env.CXX || "g++";
-  const compile = compileFlags(libtorch, sanitizers);
-  const link = linkFlags(libtorch, sanitizers);
+  const cuda = libtorch.cuda ? findCudaHeaders(libtorch) : undefined;
+  const compile = compileFlags(libtorch, cuda, sanitizers);
+  const link = linkFlags(libtorch, cuda, sanitizers);
   const shared = sharedFingerprint(root, torchPackage, libtorch, [compiler, ...compile]);
   const units = sources.map((source) => {
     const key = fingerprint([shared, readFileSync(source)]).slice(0, 32);
@@ -53,7 +57,8 @@ export async function buildAddon(root, libtorch, sanitizers) {
   const key = fingerprint([...units.map(({ object }) => basename(object)), ...link]);
   if (existsSync(addon) && readJson(record)?.key === key) return false;
 
-  await checkCompiler(compiler);
+  if (cuda?.reason !== undefined) say(`${cuda.reason}.`);
+  await checkCompiler(compiler, standardOf(libtorch));
   mkdirSync(join(build, "objects"), { recursive: true });
   const missing = units.filter(({ object }) => !existsSync(object));
   if (missing.length > 0) await compileAll(root, [compiler, ...compile], missing);
@@ -73,27 +78,36 @@ export async function buildAddon(root, libtorch, sanitizers) {
   return true;
 }
 
-/** Paths inside the repository are relative to it, so that a checkout that was moved is not compiled again. */
-function compileFlags(libtorch, sanitizers) {
+/**
+ * Paths inside the repository are relative to it, so that a checkout that was moved is not compiled again.
+ *
+ * @param {import("./libtorch.mjs").Libtorch} libtorch
+ * @param {ReturnType<typeof findCudaHeaders> | undefined} cuda - undefined for a libtorch without CUDA
+ * @param {string} sanitizers
+ */
+export function compileFlags(libtorch, cuda, sanitizers) {
   const includeDirs = [
     join("node_modules", "node-api-headers", "include"),
     join("node_modules", "node-addon-api"),
     ...libtorch.includeDirs,
+    ...(cuda?.include === undefined || cuda.include === "/usr/include" ? [] : [cuda.include]),
   ];
   return [
+    `-std=c++${standardOf(libtorch)}`,
     ...COMPILE_FLAGS,
+    ...(cuda === undefined ? [] : [cuda.include === undefined ? "-DSTOPGRAD_CUDA_HEADERS_MISSING" : "-DSTOPGRAD_CUDA"]),
     ...(sanitizers === "" ? OPTIMISE : [...SANITIZE, `-fsanitize=${sanitizers}`]),
     `-D_GLIBCXX_USE_CXX11_ABI=${libtorch.abi}`,
     ...includeDirs.flatMap((directory) => ["-isystem", directory]),
   ];
 }
 
-function linkFlags(libtorch, sanitizers) {
+function linkFlags(libtorch, cuda, sanitizers) {
   return [
     ...(sanitizers === "" ? [] : [`-fsanitize=${sanitizers}`]),
     ...libtorch.libDirs.flatMap((directory) => [`-L${directory}`, `-Wl,-rpath,${directory}`]),
     ...LIBRARIES,
-    ...(libtorch.cuda ? CUDA_LIBRARIES : []),
+    ...(cuda?.include === undefined ? [] : CUDA_LIBRARIES),
   ];
 }
 
@@ -143,13 +157,14 @@ async function compileAll(root, command, units) {
   process.stderr.write(warnings);
 }
 
-async function checkCompiler(compiler) {
+async function checkCompiler(compiler, standard) {
   if (which(compiler) === undefined) {
     throw new Problem(`there is no C++ compiler (${compiler}): get one with \`sudo apt-get install g++\`.`);
   }
-  const { standardOutput } = await run([compiler, "-dM", "-E", "-x", "c++", "-std=c++17", "/dev/null"]);
-  if (!/__cplusplus 201703L/.test(standardOutput)) {
-    throw new Problem(`${compiler} does not know C++17: get a newer one with \`sudo apt-get install g++\`.`);
+  const { standardOutput } = await run([compiler, "-dM", "-E", "-x", "c++", `-std=c++${standard}`, "/dev/null"]);
+  // 201703L, 202002L; 201709L in compilers that were early.
+  if (!/__cplusplus 20(17\d\d|2\d\d\d)L/.test(standardOutput)) {
+    throw new Problem(`${compiler} does not know C++${standard}: get a newer one with \`sudo apt-get install g++\`.`);
   }
 }
 

@@ -3,6 +3,7 @@
 import { refusePromise, TorchError } from "./errors.js";
 import { native } from "./native.js";
 
+/** Whose operators are cast, and whether casts are kept. */
 export interface AutocastOptions {
   /** Whose operators are cast; default `cpu`. */
   device?: "cpu" | "cuda";

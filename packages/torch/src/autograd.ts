@@ -53,6 +53,7 @@ function withGradMode<R>(where: string, enabled: boolean, body: () => R): R {
   }
 }
 
+/** Where a backward pass starts and ends, and what it leaves behind. */
 export interface BackwardOptions {
   /** Gradient of something with respect to the tensor, of its shape; needed unless it has one element. */
   gradient?: Tensor;
@@ -79,10 +80,13 @@ export function backward(tensor: Tensor, options: BackwardOptions = {}): void {
   );
 }
 
+/** As `BackwardOptions`, for `grad`. */
 export interface GradOptions {
   /** One for each output, of its shape; needed for outputs of more than one element. */
   gradOutputs?: readonly Tensor[];
+  /** Keep the graph for a second pass; default: `createGraph`. */
   retainGraph?: boolean;
+  /** Record the pass itself, so that the gradients can be differentiated; default false. */
   createGraph?: boolean;
   /** Give null for an input that was not used instead of an error; default false. */
   allowUnused?: boolean;

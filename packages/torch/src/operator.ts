@@ -3,7 +3,19 @@
 import { TorchError } from "./errors.js";
 import { native } from "./native.js";
 import { Generator } from "./random.js";
+import { refusalOf } from "./refused-operators.js";
 import { Tensor } from "./tensor.js";
+
+/** Entries of a list at most: a sparse array may say it has 2^32, and going through them would take minutes. */
+const LONGEST_LIST = 2 ** 24;
+
+export interface OperatorOptions {
+  /**
+   * Call an operator that does not check its arguments too, of which a wrong one ends the process or never returns:
+   * see `refusalOf` in refused-operators.ts. Default false.
+   */
+  unchecked?: boolean;
+}
 
 /**
  * A function that calls the libtorch operator `name`, such as `aten::add.Tensor`, with its arguments in the schema's
@@ -13,15 +25,24 @@ import { Tensor } from "./tensor.js";
  * @param name - operator and overload, `aten::add.Tensor`
  * @param argumentNames - the schema's leading argument names, separated by spaces: checked at the first call, so that
  *   another libtorch with another order is refused instead of misread
- * @throws TorchError naming the operator, what was expected and the shapes that came
+ * @throws TorchError naming the operator, what was expected and the shapes that came; at the first call, for an operator
+ *   that does not check its arguments, unless `unchecked` is set
  */
-export function operator<A extends readonly unknown[], R>(name: string, argumentNames: string): (...args: A) => R {
+export function operator<A extends readonly unknown[], R>(
+  name: string,
+  argumentNames: string,
+  options: OperatorOptions = {},
+): (...args: A) => R {
   let index = -1;
   let call: ReturnType<typeof native>["call"];
   let single = false;
   let results: ("tensor" | "tensors" | "value")[] = [];
 
   function find(): void {
+    const refusal = options.unchecked === true ? null : refusalOf(name);
+    if (refusal !== null) {
+      throw new TorchError(`${name}: expected an operator that checks its arguments; this one ${refusal}`);
+    }
     const dot = name.indexOf(".");
     const found = native().findOperator(dot < 0 ? name : name.slice(0, dot), dot < 0 ? "" : name.slice(dot + 1));
     const expected = argumentNames === "" ? [] : argumentNames.split(" ");
@@ -36,28 +57,28 @@ export function operator<A extends readonly unknown[], R>(name: string, argument
     index = found.index;
   }
 
-  function many(args: unknown[]): R {
+  return (...args: A): R => {
+    if (index < 0) find();
+    // One or two arguments and a tensor back, by far the most frequent, go without arrays in between.
+    if (single && args.length === 1) return wrapped(call(index, toNative(args[0]))) as R;
+    if (single && args.length === 2) return wrapped(call(index, toNative(args[0]), toNative(args[1]))) as R;
     const result = call(index, ...args.map(toNative));
-    if (single) return (result === null ? null : Tensor.fromHandle(result as number)) as R;
+    if (single) return wrapped(result) as R;
     if (results.length === 1) return fromNative(result, results[0]!) as R;
     if (results.length === 0) return undefined as R;
     return (result as unknown[]).map((item, i) => fromNative(item, results[i]!)) as R;
-  }
+  };
+}
 
-  // One or two arguments and a tensor back, by far the most frequent, go without arrays in between.
-  function called(first: unknown, second: unknown): R {
-    if (index < 0) find();
-    if (!single || arguments.length === 0 || arguments.length > 2) return many(Array.from(arguments));
-    const result =
-      arguments.length === 1 ? call(index, toNative(first)) : call(index, toNative(first), toNative(second));
-    return (result === null ? null : Tensor.fromHandle(result as number)) as R;
-  }
-  return called as unknown as (...args: A) => R;
+function wrapped(handle: unknown): Tensor | null {
+  return handle === null ? null : Tensor.fromHandle(handle as number);
 }
 
 function toNative(value: unknown): unknown {
   if (value instanceof Tensor || value instanceof Generator) return value.handle;
-  if (Array.isArray(value)) return value.map((item) => (item instanceof Tensor ? item.handle : item));
+  if (Array.isArray(value) && value.length <= LONGEST_LIST) {
+    return value.map((item) => (item instanceof Tensor ? item.handle : item));
+  }
   return value;
 }
 

@@ -6,6 +6,7 @@ const collected = new FinalizationRegistry<Handle>((handle) => native().releaseG
 
 /** A source of random numbers (Mersenne Twister) with savable state, as `torch.Generator`. */
 export class Generator {
+  /** Internal: names the native generator. */
   readonly handle: Handle;
 
   /** @param seed - integer from 0 to 2^53 - 1 */
@@ -39,6 +40,7 @@ export class Generator {
     native().releaseGenerator(this.handle);
   }
 
+  /** As `dispose`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
   }

@@ -17,7 +17,7 @@ export function getThreads(): number {
   return native().threads();
 }
 
-/** @param threads - 1 to 4096, for the whole process */
+/** Sets the threads an operator may use. @param threads - 1 to 4096, for the whole process */
 export function setThreads(threads: number): void {
   native().setThreads(threads);
 }
@@ -51,6 +51,7 @@ export function blasLibrary(): string {
   return /\/libblas\.so/.test(loaded) ? "reference" : (built ?? "unknown");
 }
 
+/** What `memory` counts, in bytes of the CPU and in tensors. */
 export interface MemoryStatistics {
   /** Tensors that this JavaScript thread holds a handle to. */
   liveTensors: number;
@@ -77,7 +78,7 @@ export function emptyCache(): void {
   native().emptyCache();
 }
 
-/** @param bytes - freed blocks kept for reuse at most; default 2 GiB; 0 keeps none */
+/** Sets how much freed memory is kept for reuse. @param bytes - at most; default 2 GiB; 0 keeps none */
 export function setCacheLimit(bytes: number): void {
   native().setCacheLimit(bytes);
 }

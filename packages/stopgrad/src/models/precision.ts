@@ -12,5 +12,5 @@ export function inPrecision<R>(precision: Precision, forward: () => R, device: "
 
 /** How a module's parameters lie in memory where its precision computes fastest: channels last for 16 bits. */
 export function layOutFor(precision: Precision, module: nn.Module): void {
-  module.to({ memoryFormat: precision === "float32" ? "contiguous_format" : "channels_last" });
+  module.to({ memoryFormat: precision === "float32" ? "row-major" : "channels-last" });
 }

@@ -50,6 +50,7 @@ const written: Record<DType, string> = {
   bool: "|b1",
 };
 
+/** How an array is read. */
 export interface NpyOptions {
   /**
    * Share the file's memory instead of reading it, default false: nothing is read until an element is used, and

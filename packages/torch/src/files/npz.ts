@@ -25,6 +25,7 @@ const EXPECTED = "a NumPy archive (.npz)";
 /** Most headers have 128 bytes; from an array whose header has more than this, all is unpacked to describe it. */
 const USUAL_HEADER = 4096;
 
+/** Which arrays are read, and how. */
 export interface NpzOptions {
   /** Read only these, with or without ".npy"; default all. */
   names?: readonly string[];
@@ -83,6 +84,7 @@ export function npzHeader(path: string): Map<string, { dtype: DType; shape: read
   });
 }
 
+/** How arrays are stored. */
 export interface WriteNpzOptions {
   /** Deflate the arrays, as numpy.savez_compressed; default false. */
   compressed?: boolean;

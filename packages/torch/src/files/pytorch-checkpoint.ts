@@ -59,6 +59,7 @@ export type CheckpointValue =
 /** A dict. */
 export type CheckpointMap = ReadonlyMap<PickleKey, CheckpointValue>;
 
+/** How a checkpoint is read. */
 export interface LoadCheckpointOptions {
   /** Share the file's memory instead of reading it, default false; the conditions are those of `loadSafetensors`. */
   mapped?: boolean;

@@ -39,6 +39,7 @@ const dtypeOf = new Map<string, DType>(types.map(([name, dtype]) => [name, dtype
 const nameOf = new Map<DType, string>(types.map(([name, dtype]) => [dtype, name]));
 const rankOf = new Map<DType, number>(types.map(([, dtype], rank) => [dtype, rank]));
 
+/** What is saved beside the tensors. */
 export interface SaveOptions {
   /** Store a SHA-256 of the tensors' bytes, which `loadSafetensors` then checks; default false. */
   checksum?: boolean;
@@ -113,6 +114,7 @@ function jsonMember([key, value]: readonly [string, unknown]): string {
   return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
 }
 
+/** Which tensors are read, and how. */
 export interface LoadOptions {
   /** Read only these, in this order; default all, in the order of the file. */
   names?: readonly string[];
@@ -125,6 +127,7 @@ export interface LoadOptions {
   mapped?: boolean;
 }
 
+/** What a safetensors file held. */
 export interface LoadedTensors {
   /** On the CPU, in the order of the file or of `names`. */
   tensors: Map<string, Tensor>;

@@ -5,6 +5,7 @@ import { scope } from "../scope.js";
 import { Parameter, type Tensor } from "../tensor.js";
 import { Module } from "./module.js";
 
+/** Where a layer writes its output. */
 export interface InPlaceOptions {
   /** Write over the input, which then must not be needed by another layer's gradient; default false. */
   inPlace?: boolean;
@@ -147,6 +148,7 @@ export class Sigmoid extends Module {
   }
 }
 
+/** (e^x − e^−x) / (e^x + e^−x), in (−1, 1). */
 export class Tanh extends Module {
   override forward(input: Tensor): Tensor {
     return functional.tanh(input);

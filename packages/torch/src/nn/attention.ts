@@ -22,6 +22,7 @@ import { LayerNorm } from "./normalisation.js";
 
 const fillWhere = operator<[Tensor, Tensor, number], Tensor>("aten::masked_fill.Scalar", "self mask value");
 
+/** Settings of `MultiheadAttention`. */
 export interface MultiheadAttentionOptions {
   /** Of the attention weights, in training; default 0. */
   dropout?: number;
@@ -35,6 +36,7 @@ export interface MultiheadAttentionOptions {
   dropoutGenerator?: Generator;
 }
 
+/** Masks of attention, and the form of its weights. */
 export interface AttendOptions {
   /** `[N, S]`: bool with true for keys to ignore, or numbers to add to their scores. */
   keyPaddingMask?: Tensor | null;
@@ -170,6 +172,7 @@ export class MultiheadAttention extends Module {
   }
 }
 
+/** Settings of `TransformerEncoderLayer`. */
 export interface TransformerEncoderLayerOptions {
   /** Width between the two linear layers; default 2048. */
   feedForward?: number;

@@ -6,6 +6,7 @@ import { scope } from "../scope.js";
 import { Buffer, Parameter, type Tensor } from "../tensor.js";
 import { Module } from "./module.js";
 
+/** Settings of a batch normalisation. */
 export interface BatchNormLayerOptions {
   /** Share of the batch in the running statistics; null: the plain mean over all batches; default 0.1. */
   momentum?: number | null;

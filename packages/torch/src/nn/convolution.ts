@@ -23,16 +23,22 @@ import { Parameter, type Tensor } from "../tensor.js";
 import { biasUniform_, kaimingUniform_ } from "./init.js";
 import { Module } from "./module.js";
 
+/** What a convolution's layer has and its function has not. */
 interface LayerOptions {
   /** Default true. */
   bias?: boolean;
   /** Source of the initial values; default: the process-wide generator. */
   generator?: Generator;
 }
+/** Settings of `Conv1d`. */
 export type Conv1dLayerOptions = Omit<Conv1dOptions, "bias"> & LayerOptions;
+/** Settings of `Conv2d`. */
 export type Conv2dLayerOptions = Omit<Conv2dOptions, "bias"> & LayerOptions;
+/** Settings of `Conv3d`. */
 export type Conv3dLayerOptions = Omit<Conv3dOptions, "bias"> & LayerOptions;
+/** Settings of `ConvTranspose1d`. */
 export type ConvTranspose1dLayerOptions = Omit<ConvTranspose1dOptions, "bias"> & LayerOptions;
+/** Settings of `ConvTranspose2d`. */
 export type ConvTranspose2dLayerOptions = Omit<ConvTranspose2dOptions, "bias"> & LayerOptions;
 
 /** What all convolutions share: a weight, perhaps a bias, and how the kernel moves. */

@@ -6,6 +6,7 @@ import { scope } from "../scope.js";
 import { Parameter, type Tensor } from "../tensor.js";
 import { Module } from "./module.js";
 
+/** Settings of `Embedding`. */
 export interface EmbeddingOptions {
   /** A row that starts at 0 and gets no gradient; from the end when negative; default none. */
   paddingIndex?: number | null;

@@ -41,10 +41,12 @@ export function constant_(tensor: Tensor, value: number): Tensor {
   return noGrad(() => fill_(tensor, value));
 }
 
+/** Every element 0. */
 export function zeros_(tensor: Tensor): Tensor {
   return constant_(tensor, 0);
 }
 
+/** Every element 1. */
 export function ones_(tensor: Tensor): Tensor {
   return constant_(tensor, 1);
 }

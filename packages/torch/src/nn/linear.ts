@@ -8,6 +8,7 @@ import { Parameter, type Tensor } from "../tensor.js";
 import { biasUniform_, kaimingUniform_ } from "./init.js";
 import { Module } from "./module.js";
 
+/** Settings of `Linear` and `Bilinear`. */
 export interface LinearOptions {
   /** Default true. */
   bias?: boolean;

@@ -18,9 +18,16 @@ export interface ModuleConversion {
   /** `cpu`, `cuda` or `cuda:0` and so on. */
   device?: string;
   /** Of four-dimensional parameters and buffers: where the channels lie in memory. */
-  memoryFormat?: "contiguous_format" | "channels_last";
+  memoryFormat?: "row-major" | "channels-last";
 }
 
+/**
+ * The base of every layer and network: it finds parameters, buffers and children among its own properties.
+ *
+ * A property that holds a `Parameter` is trained, a `Buffer` is saved but not trained, a `Module` (or an array of
+ * modules) is a child. In a state dict the names are PyTorch's: `runningMean` of child `bn1` is `bn1.running_mean`. A
+ * network of one's own extends this class, makes its layers in the constructor and calls them in `forward`.
+ */
 export abstract class Module {
   /** True while training, false in evaluation: changes dropout and batch normalisation. */
   training = true;
@@ -53,10 +60,12 @@ export abstract class Module {
     yield* once(named(this.namedModules(), Buffer));
   }
 
+  /** Every parameter of this module and those below it, shared ones once: what an optimizer takes. */
   parameters(): Parameter[] {
     return Array.from(this.namedParameters(), ([, parameter]) => parameter);
   }
 
+  /** Every buffer of this module and those below it, shared ones once. */
   buffers(): Buffer[] {
     return Array.from(this.namedBuffers(), ([, buffer]) => buffer);
   }
@@ -155,6 +164,7 @@ export abstract class Module {
     return this;
   }
 
+  /** Evaluation for this module and all below it: `train(false)`. Returns itself. */
   eval(): this {
     return this.train(false);
   }

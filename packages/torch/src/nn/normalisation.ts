@@ -7,6 +7,7 @@ import { Buffer, Parameter, type Tensor } from "../tensor.js";
 import { checkChannels } from "./batch-norm.js";
 import { Module } from "./module.js";
 
+/** Settings of a normalisation. */
 export interface NormOptions {
   /** Default 1e-5. */
   eps?: number;
@@ -68,6 +69,7 @@ export class GroupNorm extends Module {
   }
 }
 
+/** Settings of an instance normalisation. */
 export interface InstanceNormOptions extends NormOptions {
   /** Share of the batch in the running statistics; default 0.1. */
   momentum?: number;

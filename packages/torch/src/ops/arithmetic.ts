@@ -43,10 +43,13 @@ export const minimum: Binary = operator("aten::minimum", "self other");
 /** The angle of the point (other, self) in (−π, π], broadcast. */
 export const atan2: Binary = operator("aten::atan2", "self other");
 
+/** `−self`. */
 export const neg: Unary = operator("aten::neg", "self");
+/** `|self|`. */
 export const abs: Unary = operator("aten::abs", "self");
 /** −1, 0 or 1. */
 export const sign: Unary = operator("aten::sign", "self");
+/** `e^self`. */
 export const exp: Unary = operator("aten::exp", "self");
 /** `e^self − 1`, exact near 0. */
 export const expm1: Unary = operator("aten::expm1", "self");
@@ -54,8 +57,11 @@ export const expm1: Unary = operator("aten::expm1", "self");
 export const log: Unary = operator("aten::log", "self");
 /** `log(1 + self)`, exact near 0. */
 export const log1p: Unary = operator("aten::log1p", "self");
+/** Logarithm to base 2; NaN below 0. */
 export const log2: Unary = operator("aten::log2", "self");
+/** Logarithm to base 10; NaN below 0. */
 export const log10: Unary = operator("aten::log10", "self");
+/** `√self`; NaN below 0. */
 export const sqrt: Unary = operator("aten::sqrt", "self");
 /** `1 / √self`. */
 export const rsqrt: Unary = operator("aten::rsqrt", "self");
@@ -63,13 +69,21 @@ export const rsqrt: Unary = operator("aten::rsqrt", "self");
 export const square: Unary = operator("aten::square", "self");
 /** `1 / self`. */
 export const reciprocal: Unary = operator("aten::reciprocal", "self");
+/** Sine of an angle in radians. */
 export const sin: Unary = operator("aten::sin", "self");
+/** Cosine of an angle in radians. */
 export const cos: Unary = operator("aten::cos", "self");
+/** Tangent of an angle in radians. */
 export const tan: Unary = operator("aten::tan", "self");
+/** The angle in [−π/2, π/2] whose sine is `self`; NaN outside [−1, 1]. */
 export const asin: Unary = operator("aten::asin", "self");
+/** The angle in [0, π] whose cosine is `self`; NaN outside [−1, 1]. */
 export const acos: Unary = operator("aten::acos", "self");
+/** The angle in (−π/2, π/2) whose tangent is `self`. */
 export const atan: Unary = operator("aten::atan", "self");
+/** Hyperbolic sine, (e^x − e^−x) / 2. */
 export const sinh: Unary = operator("aten::sinh", "self");
+/** Hyperbolic cosine, (e^x + e^−x) / 2. */
 export const cosh: Unary = operator("aten::cosh", "self");
 /** The error function, 2 / √π ∫₀ˢᵉˡᶠ e^(−t²) dt. */
 export const erf: Unary = operator("aten::erf", "self");

@@ -65,6 +65,7 @@ export function where(condition: Tensor, self: Tensor | number, other: Tensor | 
   return typeof other === "number" ? chooseOrNumber(condition, self, other) : chooseTensors(condition, self, other);
 }
 
+/** How far apart two values may be and still count as equal. */
 export interface ToleranceOptions {
   /** Allowed |self − other| / |other|; default 1e-5. */
   relative?: number;

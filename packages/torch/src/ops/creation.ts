@@ -5,6 +5,7 @@ import { operator } from "../operator.js";
 import type { Generator } from "../random.js";
 import { Tensor, type TensorArray } from "../tensor.js";
 
+/** Element type and place of a new tensor. */
 export interface CreationOptions {
   /** Default float32. */
   dtype?: DType;
@@ -198,6 +199,7 @@ export const onesLike: (self: Tensor) => Tensor = operator("aten::ones_like", "s
 /** All `value`, of another tensor's shape, type and device. */
 export const fullLike: (self: Tensor, value: number) => Tensor = operator("aten::full_like", "self fill_value");
 
+/** As other new tensors, and the source of the numbers. */
 export interface RandomOptions extends CreationOptions {
   /** Where the numbers come from; default: the process-wide generator. */
   generator?: Generator;

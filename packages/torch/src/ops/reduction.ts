@@ -2,6 +2,7 @@
 import { operator } from "../operator.js";
 import type { Tensor } from "../tensor.js";
 
+/** The shape of a reduction's result. */
 export interface ReductionOptions {
   /** Keep the reduced dimensions with size 1; default false. */
   keepDim?: boolean;

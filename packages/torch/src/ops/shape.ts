@@ -96,7 +96,9 @@ export function toDevice(self: Tensor, device: string): Tensor {
   return move(self, self.dtype, null, device);
 }
 
+/** What a conversion changes; the rest stays as it is. */
 export interface ConversionOptions {
+  /** Element type. */
   dtype?: DType;
   /** `cpu` or `cuda:0`. */
   device?: string;

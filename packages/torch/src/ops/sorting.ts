@@ -6,6 +6,7 @@ import type { ReductionOptions } from "./reduction.js";
 /** The elements, and int64 of the same shape: where along the dimension each came from. */
 export type WithIndices = [values: Tensor, indices: Tensor];
 
+/** Which end comes first. */
 export interface SortOptions {
   /** Largest first; default false. */
   descending?: boolean;

@@ -1,6 +1,7 @@
 import { native } from "../native.js";
 import { checkAllNonNegative, type Group, Optimizer, type Setting, type Trained } from "./optimizer.js";
 
+/** Settings of `Adagrad`, for all parameters or for a group. */
 export interface AdagradOptions {
   /** Default 1e-2. */
   learningRate?: number;

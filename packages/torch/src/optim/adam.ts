@@ -2,6 +2,7 @@ import { TorchError } from "../errors.js";
 import { native } from "../native.js";
 import { checkAllNonNegative, type Group, Optimizer, type Setting, type Trained } from "./optimizer.js";
 
+/** Settings of `Adam` and `AdamW`, for all parameters or for a group. */
 export interface AdamOptions {
   /** Default 1e-3. */
   learningRate?: number;

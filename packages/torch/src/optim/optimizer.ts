@@ -78,6 +78,11 @@ function stateName(setting: string): string {
   return stateNames[setting] ?? setting.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
+/**
+ * The base of every optimizer: groups of parameters, a step for all that have a gradient, state that can be saved.
+ *
+ * A parameter without a gradient is passed over. Settings are read at each step and may be changed between steps.
+ */
 export abstract class Optimizer {
   readonly groups: readonly Group[];
   /** Every parameter, in the order of the groups, whose numbers a state dict uses. */

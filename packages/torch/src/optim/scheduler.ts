@@ -3,6 +3,7 @@ import { TorchError } from "../errors.js";
 import type { Group, Optimizer } from "./optimizer.js";
 import type { Schedule } from "./schedules.js";
 
+/** What `Scheduler.stateDict` gives: plain JSON. */
 export interface SchedulerState {
   /** Steps taken. */
   step: number;
@@ -39,11 +40,13 @@ export class Scheduler {
     return this.#step;
   }
 
+  /** Goes on to the next step and sets its rates. */
   step(): void {
     this.#step++;
     this.#apply();
   }
 
+  /** Steps taken and the rates at the start; a copy. */
   stateDict(): SchedulerState {
     return { step: this.#step, baseRates: [...this.#baseRates] };
   }
@@ -81,6 +84,7 @@ function setMomentum(group: Group, value: number): void {
   else group.settings.momentum = value;
 }
 
+/** What counts as an improvement, and what follows when there is none. */
 export interface PlateauOptions {
   /** Whether a smaller or a larger metric is better; default `min`. */
   mode?: "min" | "max";
@@ -100,12 +104,15 @@ export interface PlateauOptions {
   epsilon?: number;
 }
 
+/** What `ReduceOnPlateau.stateDict` gives: plain JSON. */
 export interface PlateauState {
   /** Steps taken. */
   step: number;
   /** Best metric so far, null before the first. */
   best: number | null;
+  /** Steps since the best metric or the last reduction. */
   badSteps: number;
+  /** Steps that are still not counted. */
   cooldownLeft: number;
 }
 
@@ -135,6 +142,7 @@ export class ReduceOnPlateau {
     return this.optimizer.groups.map(({ learningRate }) => learningRate);
   }
 
+  /** Takes a step's metric, a validation loss for one; NaN is no improvement. */
   step(metric: number): void {
     const { patience = 10, cooldown = 0 } = this.options;
     const state = this.#state;
@@ -156,6 +164,7 @@ export class ReduceOnPlateau {
     }
   }
 
+  /** The counts and the best metric; a copy. */
   stateDict(): PlateauState {
     return { ...this.#state };
   }

@@ -5,6 +5,7 @@ import { TorchError } from "../errors.js";
 /** The rate in `step` (from 0; steps or epochs, as the caller counts) of what starts at `base`. */
 export type Schedule = (base: number, step: number) => number;
 
+/** When a rate drops, and by how much. */
 export interface MultiStepSchedule {
   /** Epochs (counted from 0) from which the rate is multiplied once more. */
   milestones: readonly number[];
@@ -136,6 +137,7 @@ export function warmupCosineSchedule(options: {
   return sequentialSchedule([linearSchedule({ steps: warmup, startFactor }), down], [warmup]);
 }
 
+/** The form of a cycle. */
 export interface OneCycleOptions {
   /** Steps of the whole cycle. */
   steps: number;

@@ -2,7 +2,9 @@ import { TorchError } from "../errors.js";
 import { native } from "../native.js";
 import { checkAllNonNegative, type Group, Optimizer, type Setting, type Trained } from "./optimizer.js";
 
+/** Settings of `SGD`, for all parameters or for a group. */
 export interface SgdOptions {
+  /** At least 0; there is no default. */
   learningRate: number;
   /** Default 0. */
   momentum?: number;

@@ -178,12 +178,12 @@ it("converts its parameters in place: type, gradient, memory format; counts stay
     expect(convolution.weight.grad!.toNumbers()).toEqual(gradient);
     expect(convolution.weight.requiresGrad && convolution.weight.isLeaf).toBe(true);
 
-    network.to({ memoryFormat: "channels_last" });
+    network.to({ memoryFormat: "channels-last" });
     expect(convolution.weight.strides).toEqual([18, 1, 6, 2]);
     expect(convolution.weight.toNumbers()).toEqual(values[0]);
     const input = torch.randn([2, 2, 4, 4], { dtype: "float64" });
     const spread = network.eval().forward(input).toNumbers();
-    network.to({ memoryFormat: "contiguous_format", device: "cpu" });
+    network.to({ memoryFormat: "row-major", device: "cpu" });
     expect(convolution.weight.strides).toEqual([18, 9, 3, 1]);
     for (const [i, value] of network.forward(input).toNumbers().entries()) expect(value).toBeCloseTo(spread[i]!, 12);
     expect(network.to("bfloat16").layers[0]!.parameters()[0]!.dtype).toBe("bfloat16");

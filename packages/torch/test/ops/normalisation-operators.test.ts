@@ -23,7 +23,7 @@ const theirNorm = operator<
 const theirMean = operator<[Tensor, readonly number[]], Tensor>("aten::avg_pool2d", "self kernel_size");
 const inFormat = operator<[Tensor, string], Tensor>("aten::contiguous", "self memory_format");
 
-type Layout = "contiguous_format" | "channels_last";
+type Layout = "row-major" | "channels-last";
 type Kind = "float32" | "bfloat16";
 
 /** Of values rounded to the type: float32 sums in another order; bfloat16 has 8 bits. */
@@ -113,8 +113,8 @@ describe("batch norm", () => {
   afterEach(() => torch.setThreads(1));
 
   const rows = Object.entries(normCases).flatMap(([name, given]) =>
-    (["contiguous_format", "channels_last"] as const)
-      .filter((layout) => layout === "contiguous_format" || given.shape.length === 4)
+    (["row-major", "channels-last"] as const)
+      .filter((layout) => layout === "row-major" || given.shape.length === 4)
       .flatMap((layout) => (["float32", "bfloat16"] as const).map((kind) => ({ name, given, layout, kind }))),
   );
   it.each(rows)("$name, $kind, $layout", ({ given, kind, layout }) => {
@@ -225,7 +225,7 @@ describe("mean pooling", () => {
       [5, 1],
     ],
   ];
-  for (const layout of ["contiguous_format", "channels_last"] as const) {
+  for (const layout of ["row-major", "channels-last"] as const) {
     for (const kind of ["float32", "bfloat16"] as const) {
       it.each(shapes)(`of %j by %j, ${kind}, ${layout}`, (shape, kernel) => {
         const pooled = (reference: boolean) =>
@@ -323,7 +323,7 @@ describe("dropout made again from its seed", () => {
 
   it("uses the same mask in the backward pass, in either layout and type", () => {
     scope(() => {
-      for (const layout of ["contiguous_format", "channels_last"] as const) {
+      for (const layout of ["row-major", "channels-last"] as const) {
         for (const kind of ["float32", "bfloat16"] as const) {
           const x = inFormat(torch.ones([3, 5, 7, 3]).to(kind), layout).requiresGrad_();
           const y = drop(x, 5);
@@ -380,7 +380,7 @@ describe("the instruction sets", () => {
   const script = `
     const generator = new torch.Generator(22);
     const out = [];
-    for (const kind of ["float32", "bfloat16"]) for (const layout of ["contiguous_format", "channels_last"]) {
+    for (const kind of ["float32", "bfloat16"]) for (const layout of ["row-major", "channels-last"]) {
       const x = torch.operator("aten::contiguous", "self memory_format")(torch.randn([5, 21, 6, 10], { generator }).to(kind), layout);
       x.requiresGrad_();
       const y = torch.batchNorm(x, { runningMean: null, runningVar: null, training: true, rectify: true });

@@ -16,6 +16,7 @@ export function relu_(self: Tensor): Tensor {
 export const relu6: Unary = operator("aten::relu6", "self");
 /** 1 / (1 + e^−x). */
 export const sigmoid: Unary = operator("aten::sigmoid", "self");
+/** (e^x − e^−x) / (e^x + e^−x). */
 export const tanh: Unary = operator("aten::tanh", "self");
 /** x where it is above 0, else `slope` · x. */
 export function leakyRelu(self: Tensor, slope = 0.01): Tensor {

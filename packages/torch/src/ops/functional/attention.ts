@@ -11,6 +11,7 @@ import { softmax } from "./activations.js";
 import { dropout } from "./dropout.js";
 import { shapeOf } from "./sizes.js";
 
+/** Mask, dropout and scale of attention. */
 export interface AttentionOptions {
   /**
    * Broadcast to `[…, L, S]`: bool with true where a key may be seen (as PyTorch's function; its layer has it the
@@ -21,6 +22,7 @@ export interface AttentionOptions {
   isCausal?: boolean;
   /** Of the weights; default 0. */
   dropout?: number;
+  /** Where dropout's mask comes from; default: the process-wide generator. */
   generator?: Generator;
   /** Factor of the scores; default 1 / √D. */
   scale?: number;

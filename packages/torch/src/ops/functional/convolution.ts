@@ -8,7 +8,9 @@ import { type Pair, type Single, type Sizes, shapeOf, spread, type Triple } from
 /** `valid`: none; `same`: so much that the output is as large as the input (stride 1 only). */
 export type NamedPadding = "valid" | "same";
 
+/** How a kernel moves over its input; a number stands for every spatial dimension. */
 export interface ConvOptions<S extends Sizes = Sizes> {
+  /** `[K]`, added to each output channel; default none. */
   bias?: Tensor | null;
   /** Default 1. */
   stride?: S;
@@ -19,8 +21,11 @@ export interface ConvOptions<S extends Sizes = Sizes> {
   /** Groups of channels that do not see each other; default 1. */
   groups?: number;
 }
+/** How the kernel of `conv1d` moves. */
 export type Conv1dOptions = ConvOptions<Single>;
+/** How the kernel of `conv2d` moves; a number stands for both dimensions. */
 export type Conv2dOptions = ConvOptions<Pair>;
+/** How the kernel of `conv3d` moves; a number stands for all three dimensions. */
 export type Conv3dOptions = ConvOptions<Triple>;
 
 type Kernel = (
@@ -88,13 +93,16 @@ function convolve(
   return scope(() => kernel(padZeros(input, extra.flat()), weight, bias, stride, before, dilation, groups));
 }
 
+/** How a transposed kernel moves. */
 export interface ConvTransposeOptions<S extends Sizes = Sizes> extends Omit<ConvOptions<S>, "padding"> {
   /** Taken from each side of the output; default 0. */
   padding?: S;
   /** Added to one side of the output, less than stride or dilation; default 0. */
   outputPadding?: S;
 }
+/** How the kernel of `convTranspose1d` moves. */
 export type ConvTranspose1dOptions = ConvTransposeOptions<Single>;
+/** How the kernel of `convTranspose2d` moves; a number stands for both dimensions. */
 export type ConvTranspose2dOptions = ConvTransposeOptions<Pair>;
 
 type TransposedKernel = (

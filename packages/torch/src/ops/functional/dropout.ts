@@ -10,6 +10,7 @@ import { mul } from "../arithmetic.js";
 import { bernoulli_, zeros } from "../creation.js";
 import { shapeOf } from "./sizes.js";
 
+/** Probability, mode and source of the mask. */
 export interface DropoutOptions {
   /** Probability of a zero, in [0, 1); default 0.5. */
   p?: number;
@@ -19,6 +20,7 @@ export interface DropoutOptions {
   generator?: Generator;
 }
 
+/** As `DropoutOptions`, and how the mask is remembered. */
 export interface ElementDropoutOptions extends DropoutOptions {
   /**
    * Draw one number from the generator and every element's fate from it by counter (Philox), so that the mask need not

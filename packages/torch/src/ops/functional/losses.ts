@@ -8,6 +8,7 @@ import { scope } from "../../scope.js";
 import type { Tensor } from "../../tensor.js";
 import { type Reduction, reductionCode, sameShape } from "./sizes.js";
 
+/** How the losses of the elements are put together. */
 export interface LossOptions {
   /** Default `mean`. */
   reduction?: Reduction;

@@ -8,6 +8,7 @@ import { shapeOf } from "./sizes.js";
 
 type MaybeTensor = Tensor | null;
 
+/** Statistics, scale and shift of a batch normalisation, and what follows it. */
 export interface BatchNormOptions {
   /** `[C]`, moved in training; null: none are kept. */
   runningMean: MaybeTensor;

@@ -4,6 +4,7 @@ import { operator } from "../../operator.js";
 import type { Tensor } from "../../tensor.js";
 import { type Pair, type Sizes, shapeOf, spread } from "./sizes.js";
 
+/** What stands outside the edges. */
 export interface PadOptions {
   /** What is written outside; default `constant`. */
   mode?: "constant" | "reflect" | "replicate" | "circular";
@@ -41,6 +42,7 @@ export function reflectionPad2d(input: Tensor, amounts: readonly [number, number
   return reflect(input, amounts);
 }
 
+/** The size wanted and how values between pixels are found. */
 export interface InterpolateOptions {
   /** Spatial sizes of the result; this or `scaleFactor`. */
   size?: Sizes;
@@ -95,6 +97,7 @@ export function interpolate(input: Tensor, options: InterpolateOptions): Tensor 
   return kernel(input, size, options.alignCorners ?? false, factors);
 }
 
+/** How a window moves over an image; a number stands for both dimensions. */
 export interface WindowOptions {
   /** Default 1. */
   dilation?: Pair;

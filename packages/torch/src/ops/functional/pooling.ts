@@ -4,6 +4,7 @@ import { operator } from "../../operator.js";
 import type { Tensor } from "../../tensor.js";
 import { type Pair, type Single, type Sizes, spread, type Triple } from "./sizes.js";
 
+/** How a window moves; a number stands for every spatial dimension. */
 export interface PoolOptions<S extends Sizes = Pair> {
   /** Default: the kernel. */
   stride?: S;
@@ -12,10 +13,12 @@ export interface PoolOptions<S extends Sizes = Pair> {
   /** Count a last window that is not complete; default false. */
   ceilMode?: boolean;
 }
+/** As `PoolOptions`, with gaps in the window. */
 export interface MaxPoolOptions<S extends Sizes = Pair> extends PoolOptions<S> {
   /** Distance of a window's elements; default 1. */
   dilation?: S;
 }
+/** As `PoolOptions`, and what counts in the mean. */
 export interface AvgPoolOptions<S extends Sizes = Pair> extends PoolOptions<S> {
   /** Let padding zeros count in the mean; default true. */
   countIncludePad?: boolean;
