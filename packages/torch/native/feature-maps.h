@@ -19,7 +19,7 @@ inline bool autocasting() { return !c10::impl::tls_is_dispatch_key_excluded(c10:
 /** A dense tensor on the CPU, its elements at hand. */
 inline bool atHand(const at::Tensor& tensor) {
   return tensor.defined() && tensor.device().is_cpu() && tensor.layout() == at::kStrided && !tensor.is_neg() &&
-         !tensor.unsafeGetTensorImpl()->is_python_dispatch() && tensor.numel() > 0;
+         !tensor._is_zerotensor() && !tensor.unsafeGetTensorImpl()->is_python_dispatch() && tensor.numel() > 0;
 }
 
 /** float32, contiguous, of so many dimensions. */
@@ -63,9 +63,10 @@ inline std::vector<bool> wanted(torch::autograd::AutogradContext* context, const
   return result;
 }
 
-/** `like` another map: its type and its layout, copied when it is not. */
-inline at::Tensor shapedAs(const at::Tensor& tensor, const at::Tensor& map) {
-  return tensor.to(map.scalar_type()).contiguous(formatOf(map));
+/** A gradient with its elements at hand, in a type and a layout: copied when it is not so. */
+inline at::Tensor laidOut(const at::Tensor& gradient, at::ScalarType type, at::MemoryFormat format) {
+  if (gradient._is_zerotensor()) return at::zeros(gradient.sizes(), gradient.options().dtype(type).memory_format(format));
+  return gradient.to(type).resolve_neg().contiguous(format);
 }
 
 template <typename T>

@@ -209,7 +209,7 @@ struct FusedBatchNorm : torch::autograd::Function<FusedBatchNorm> {
       return result;
     }
     const Map map(input);
-    at::Tensor gradient = shapedAs(gradients[0], input);
+    at::Tensor gradient = laidOut(gradients[0], input.scalar_type(), formatOf(input));
     const float *mean = data<float>(saved), *inverse = mean + map.channels;
     forElement(input, [&](auto element) {
       using T = decltype(element);
@@ -325,7 +325,7 @@ struct WindowMeans : torch::autograd::Function<WindowMeans> {
       return {wide.reshape(sizes).div(static_cast<double>(kernel[0] * kernel[1])), at::Tensor(), at::Tensor()};
     }
     const auto format = context->saved_data["channelsLast"].toBool() ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
-    const at::Tensor gradient = gradients[0].contiguous(format);
+    const at::Tensor gradient = laidOut(gradients[0], gradients[0].scalar_type(), format);
     at::Tensor result = at::empty(sizes, gradient.options().memory_format(format));
     each(gradient, result, kernel[0], kernel[1],
          [](const auto& k, auto* g, auto* x, auto... rest) { k.spreadToPixels(g, x, rest...); },
@@ -392,7 +392,7 @@ struct SeededDropout : torch::autograd::Function<SeededDropout> {
     const int64_t seed = context->saved_data["seed"].toInt();
     const std::vector<int64_t> strides = context->saved_data["strides"].toIntVector();
     at::Tensor gradient = gradients[0];
-    if (gradient.strides() != at::IntArrayRef(strides) || gradient.is_neg()) {
+    if (gradient.strides() != at::IntArrayRef(strides) || gradient.is_neg() || gradient._is_zerotensor()) {
       const at::Tensor copy = at::empty_strided(gradient.sizes(), strides, gradient.options());
       copy.copy_(gradient.detach());
       if (!at::GradMode::is_enabled()) gradient = copy;

@@ -230,13 +230,13 @@ struct DirectConvolution : torch::autograd::Function<DirectConvolution> {
     const std::vector<bool> wants = wanted(context, {true, true, biased});
     at::Tensor result[3];
     if (!gradients[0].defined()) return {result[0], result[1], result[2], at::Tensor()};
-    if (at::GradMode::is_enabled() || !plainFloat(gradients[0].contiguous(), 4)) {
+    if (at::GradMode::is_enabled()) {
       const std::vector<int64_t> one{1, 1}, none{0, 0}, biasSizes{weight.size(0)};
       std::tie(result[0], result[1], result[2]) =
           at::convolution_backward(gradients[0], input, weight, biased ? at::OptionalIntArrayRef(biasSizes) : c10::nullopt,
                                    one, padding, one, false, none, 1, {wants[0], wants[1], wants[2]});
     } else {
-      const at::Tensor gradient = gradients[0].contiguous();
+      const at::Tensor gradient = laidOut(gradients[0], at::kFloat, at::MemoryFormat::Contiguous);
       const Geometry g = geometryOf(input.sizes(), weight.sizes(), padding);
       if (wants[0]) result[0] = inputGradient(gradient, weight, g);
       if (wants[1]) result[1] = weightGradient(gradient, input, g);
@@ -297,7 +297,7 @@ struct PairPooling : torch::autograd::Function<PairPooling> {
       const at::Tensor places = std::get<1>(at::max_pool2d_with_indices(input, two, two));
       return {at::max_pool2d_with_indices_backward(gradients[0], input, two, two, none, one, false, places)};
     }
-    const at::Tensor gradient = gradients[0].contiguous();
+    const at::Tensor gradient = laidOut(gradients[0], at::kFloat, at::MemoryFormat::Contiguous);
     const int64_t height = input.size(2), width = input.size(3), maps = input.size(0) * input.size(1);
     // A last odd row or column belongs to no window.
     at::Tensor result = height % 2 || width % 2 ? at::zeros_like(input) : at::empty_like(input);
