@@ -5,6 +5,7 @@
 // `count` is how much one turn does (optimizer steps, or evaluations) and `repeats` how many turns each one gets;
 // A form's `target` is how many times as fast as it stopgrad should be, `activations` the most of its activations' bytes
 // that stopgrad should need; a case's `limit` is the most seconds it should take.
+// A case with `device` is left out, with a note, where there is no such device.
 // `warmUp` goes before the first turn, untimed, on top of what both sides do by themselves to measure memory.
 
 /** Images a batch, everywhere. */
@@ -38,6 +39,25 @@ function resnet18Gigaflops(width, classes) {
   }
   return (2 * (2 * stem + 3 * rest)) / 1e9;
 }
+
+/** ResNet18 of full width on a GPU: stopgrad with recorded passes beside eager PyTorch in the same precision. */
+function onGpu(name, title, settings, plain) {
+  return {
+    name: `resnet18-cuda${name}`,
+    title: `ResNet18 (width 64) on a GPU, ${title}`,
+    kind: "training",
+    unit: "images/s",
+    device: "cuda",
+    settings: { ...resnet18, device: "cuda", rule: { name: "partitioned", graph: true }, ...settings },
+    forms: [{ ...plain, count: 100, target: 2 }],
+    count: 100,
+    warmUp: 20,
+    repeats: 7,
+    quick: { count: 20, repeats: 3 },
+  };
+}
+const plainOnGpu = { name: "plain", title: "eager, all modules forward, then each loss backward" };
+const endToEndOnGpu = { name: "end-to-end", title: "eager, end to end" };
 
 export const cases = [
   {
@@ -110,6 +130,10 @@ export const cases = [
     repeats: 7,
     quick: { count: 1, repeats: 2 },
   },
+  onGpu("", "layer-wise, float32", {}, plainOnGpu),
+  onGpu("-bfloat16", "layer-wise, bfloat16", { precision: "bfloat16" }, plainOnGpu),
+  onGpu("-e2e", "end to end, float32", { partition: 1 }, endToEndOnGpu),
+  onGpu("-e2e-bfloat16", "end to end, bfloat16", { partition: 1, precision: "bfloat16" }, endToEndOnGpu),
   {
     name: "resnet18-share",
     title: "ResNet18 (width 64) end to end, share of the matrix-product rate",

@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { refusedDevice } from "../packages/stopgrad/dist/experiment/device.js";
 import { BATCH } from "./cases.mjs";
 import { writeData } from "./lib/data.mjs";
 import { measureCase, running } from "./lib/measure.mjs";
@@ -58,6 +59,12 @@ async function main(argv) {
   const measured = [];
   const leftOut = [];
   for (const one of options.cases) {
+    const missing = one.device === undefined ? null : refusedDevice(one.device);
+    if (missing !== null) {
+      leftOut.push(`${one.name}: left out, ${missing}.`);
+      say(leftOut.at(-1));
+      continue;
+    }
     const fitting = one.forms.filter(({ needsBytes = 0 }) => availableBytes() >= needsBytes);
     for (const form of one.forms.filter((form) => python !== null && !fitting.includes(form))) {
       leftOut.push(`${one.name}, PyTorch ${form.name}: left out, it needs ${form.needsBytes / 1e9} GB of free memory.`);
@@ -65,6 +72,7 @@ async function main(argv) {
     measured.push(await measureCase({ ...one, forms: fitting }, { job, python, say }));
   }
 
+  if (measured.length === 0) throw new Error(`nothing was measured: ${leftOut.join(" ")}`);
   const result = document(options, { argv, data, loadAtStart, measured, leftOut, started });
   const markdown = renderMarkdown(result);
   process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : markdown);

@@ -83,21 +83,41 @@ def lasting_bytes(optimizer):
     return sum(tensor.numel() * tensor.element_size() for tensor in [*parameters, *state] if tensor.numel() > 1)
 
 
+class Cast(torch.nn.Module):
+    """A network whose forward pass is in bfloat16 on a GPU; its output goes to the loss as float32."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, features):
+        with torch.autocast("cuda", torch.bfloat16):
+            output = self.network(features)
+        return output.float() if output.dim() == 2 else output
+
+
 def create_step(job):
     data, settings, form = job["data"], job["settings"], job["form"]
     channels, classes = data["shape"][0], data["classes"]
+    device, bfloat16 = settings.get("device", "cpu"), settings.get("device") and settings.get("precision") == "bfloat16"
+
+    def placed(network):
+        """On the device; for bfloat16 on a GPU as people have it there, with channels last under autocast."""
+        network = network.to(device)
+        return Cast(network.to(memory_format=torch.channels_last)) if bfloat16 else network
     if settings["model"] == "lenet5":
         network = networks.lenet5(channels, classes)
         optimizer = adam(network)
         return end_to_end(network, optimizer), optimizer
     width = settings["model"]["width"]
     if form == "end-to-end":
-        network = networks.resnet18(channels, width, classes, settings["model"]["dropout"])
+        network = placed(networks.resnet18(channels, width, classes, settings["model"]["dropout"]))
         optimizer = adam(network)
         return end_to_end(network, optimizer), optimizer
     modules = networks.resnet18_modules(channels, width, settings["model"]["dropout"])
-    heads = networks.linear_heads(width, classes)
-    classifier = networks.classifier(8 * width, classes)
+    modules = torch.nn.ModuleList(placed(module) for module in modules)
+    heads = torch.nn.ModuleList(placed(head) for head in networks.linear_heads(width, classes))
+    classifier = placed(networks.classifier(8 * width, classes))
     layer_wise = {"plain": layer_wise_plain, "at-once": layer_wise_at_once}[form]
     optimizer = adam(modules, heads, classifier)
     return layer_wise(modules, heads, classifier, optimizer), optimizer
@@ -106,13 +126,14 @@ def create_step(job):
 class Training:
     def __init__(self, job):
         self.job = job
-        self.images, self.labels = batches.load(job["data"])
+        self.device = job["settings"].get("device", "cpu")
+        self.images, self.labels = batches.load(job["data"], self.device)
 
     def warm_up(self):
         """Two steps; the peak is the second's, when the optimizer's state and the gradients are there."""
         job = self.job
         endless = batches.from_loader if job["form"] == "loader" else batches.in_memory
-        with Watch() as watch:
+        with Watch(self.device) as watch:
             self.step, self.optimizer = create_step(job)
             self.batches = endless(self.images, self.labels, job["data"], job["batch"])
             self.run(1)
@@ -127,6 +148,8 @@ class Training:
             if not all(map(math.isfinite, losses)):
                 raise ArithmeticError("a loss is not finite")
             count += len(labels)
+        if self.device != "cpu":
+            torch.cuda.synchronize()
         return {"units": count}
 
     def untimed(self):

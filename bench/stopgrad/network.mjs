@@ -1,16 +1,18 @@
 // What a run builds from its settings: data as tensors, and the network with its rule.
 
 import { readFileSync } from "node:fs";
-import { Generator } from "@stopgrad/torch";
 import { normalisationOf, tensorSet } from "../../packages/stopgrad/dist/data/loader.js";
+import { placeOn } from "../../packages/stopgrad/dist/data/transfer.js";
+import { generatorOn, prepareDevice } from "../../packages/stopgrad/dist/experiment/device.js";
 import { documentFromTree } from "../../packages/stopgrad/dist/experiment/document.js";
 import { settingsSchema } from "../../packages/stopgrad/dist/experiment/registries.js";
 import { createRule } from "../../packages/stopgrad/dist/experiment/trainer.js";
 
 /** The training set of a job (lib/data.mjs) as the trainer holds it. */
-export function loadSet({ data }) {
+export function loadSet({ data, settings: { device = "cpu" } }) {
+  prepareDevice(device);
   const set = { images: readFileSync(data.images), labels: readFileSync(data.labels), count: data.count };
-  return { set: tensorSet(set, null, data, 0), normalisation: normalisationOf(data) };
+  return { set: placeOn(tensorSet(set, null, data, 0), device), normalisation: normalisationOf(data, device) };
 }
 
 /** Settings with every default, as from an experiment file. */
@@ -21,5 +23,5 @@ export function settingsOf({ settings: { gigaflopsPerImage, ...settings }, batch
 }
 
 export function ruleOf(settings, { data, seed }) {
-  return createRule(settings, data.shape, data.classes, new Generator(seed));
+  return createRule(settings, data.shape, data.classes, generatorOn(settings.device, seed));
 }

@@ -25,7 +25,7 @@ const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 const job = JSON.parse(process.argv[2]);
 setThreads(job.threads);
 const work = new kinds[job.kind](job);
-const environment = await describeEnvironment(job.threads, "cpu");
+const environment = await describeEnvironment(job.threads, job.settings.device ?? "cpu");
 answer({ ...(await work.warmUp()), environment: { ...environment, libtorchFile: libtorchFile() } });
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -1,15 +1,17 @@
 // Optimizer steps as a run takes them: shuffled batches from the data set's bytes, normalised; the rule's step.
 
-import { elementSize, Generator, memory, resetPeakBytes, scope } from "@stopgrad/torch";
+import { elementSize, Generator, scope } from "@stopgrad/torch";
 import { EpochOrder } from "../../packages/stopgrad/dist/data/loader.js";
+import { bytesOn, resetPeakOn, settle } from "../../packages/stopgrad/dist/experiment/device.js";
 import { loadSet, ruleOf, settingsOf } from "./network.mjs";
 
 export class Training {
   constructor(job) {
     this.job = job;
-    const before = memory().liveBytes;
+    this.device = job.settings.device ?? "cpu";
+    const before = bytesOn(this.device).live;
     Object.assign(this, loadSet(job));
-    this.dataBytes = memory().liveBytes - before;
+    this.dataBytes = bytesOn(this.device).live - before;
     this.settings = settingsOf(job);
     this.generator = new Generator(job.seed);
     this.rule = ruleOf(this.settings, job);
@@ -20,9 +22,9 @@ export class Training {
   warmUp() {
     this.run(1);
     const lasting = this.#lastingBytes();
-    resetPeakBytes();
+    resetPeakOn(this.device);
     this.run(1);
-    const peakBytes = memory().peakBytes - this.dataBytes;
+    const peakBytes = bytesOn(this.device).peak - this.dataBytes;
     return { peakBytes, activationBytes: peakBytes - lasting };
   }
 
@@ -38,6 +40,7 @@ export class Training {
   run(steps) {
     let images = 0;
     for (let step = 0; step < steps; step++) images += this.#step();
+    settle(this.device);
     return { units: images * (this.job.settings.gigaflopsPerImage ?? 1) };
   }
 

@@ -110,7 +110,7 @@ function hasOwnLibraries(folder) {
  *
  * @returns {{ libtorch: Libtorch, reason?: undefined } | { reason: string }} the libtorch, or why it is not usable
  */
-function inspect(prefix, source) {
+export function inspect(prefix, source) {
   const include = join(prefix, "include");
   const api = join(include, "torch", "csrc", "api", "include");
   const header = join(api, "torch", "torch.h");

@@ -95,6 +95,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   registerMemory(env, exports);
   registerRandom(env, exports);
   registerOptim(env, exports);
+  registerCuda(env, exports);
   return exports;
 }
 

@@ -16,6 +16,7 @@
 #include <cmath>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -105,6 +106,16 @@ using UnaryOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&)>;
 using BinaryOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&, const at::Tensor&)>;
 using BinaryScaledOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Scalar&)>;
 
+/** A list argument that is looked at before a call: see `checkLists` in operators.cc. */
+struct ListArgument {
+  size_t index;
+  /** Entries it must have, 0 for any number. */
+  int32_t length;
+  bool mayBeEmpty;
+  /** Of a window (`stride`): the least its entries may be, -1 for another argument. */
+  int64_t least;
+};
+
 struct Operator {
   c10::OperatorHandle handle;
   std::string name;
@@ -113,12 +124,17 @@ struct Operator {
   c10::optional<BinaryOperator> binary;
   /** `add` and `sub`, whose factor for the second tensor is one when it is not given. */
   c10::optional<BinaryScaledOperator> binaryScaled;
+  std::vector<ListArgument> lists;
+  /** Divides integers, if it is given some. */
+  bool divides = false;
 };
 
 /** Everything one JavaScript thread owns; a worker thread has one of its own. */
 struct Environment {
   SlotTable<at::Tensor> tensors{4503599627370496.0};         // 2^52
   SlotTable<at::Generator> generators{5629499534213120.0};   // 2^52 + 2^50
+  /** CUDA graphs, whose type only cuda.cc knows. */
+  SlotTable<std::shared_ptr<void>> graphs{6755399441055744.0};  // 2^52 + 2^51
   std::deque<Operator> operators;  // where one stands, it stays: a call may look up others
   Napi::FunctionReference errorClass;
 };
@@ -141,6 +157,12 @@ std::string describe(Environment& state, Napi::Value value);
 std::string describe(const at::Tensor& tensor);
 c10::IValue toIValue(Environment& state, Napi::Value value, const c10::Argument& argument);
 Napi::Value fromIValue(Napi::Env env, Environment& state, c10::IValue value);
+
+// cuda.cc
+/** @throws UsageError where the addon is built without CUDA, or there is no such device */
+at::Generator makeCudaGenerator(int64_t index, uint64_t seed);
+/** Whether work on this device is being recorded into a graph instead of run. */
+bool capturing(at::Device device);
 
 // addon.cc
 Napi::Error makeError(Napi::Env env, const std::string& message);
@@ -182,5 +204,6 @@ void registerForward(Napi::Env env, Napi::Object exports);
 void registerMemory(Napi::Env env, Napi::Object exports);
 void registerRandom(Napi::Env env, Napi::Object exports);
 void registerOptim(Napi::Env env, Napi::Object exports);
+void registerCuda(Napi::Env env, Napi::Object exports);
 
 }  // namespace stopgrad

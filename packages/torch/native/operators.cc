@@ -1,6 +1,9 @@
 // Any libtorch operator by name: found once in the dispatcher, then called through its boxed kernel.
 #include "native.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace stopgrad {
 
 namespace {
@@ -32,6 +35,95 @@ void findDirectForm(Operator& op) try {
   }
 } catch (const c10::Error&) {
   // Its C++ signature is another one than its schema says: the boxed call is always right.
+}
+
+/** Windows are no larger: sizes of results would overflow, and some loops go over every tap, inside the input or not. */
+constexpr int64_t kLargestWindow = int64_t(1) << 24, kLargestWindowProduct = int64_t(1) << 40;
+
+/** Which lists have a fixed length, and which say how the windows of a convolution, pooling or folding lie. */
+void findLists(Operator& op) {
+  static const std::pair<const char*, int64_t> windowNames[] = {
+      {"kernel_size", 1}, {"stride", 1}, {"dilation", 1}, {"padding", 0}, {"output_padding", 0}};
+  const auto& arguments = op.handle.schema().arguments();
+  const auto named = [&](const char* name) {
+    return std::any_of(arguments.begin(), arguments.end(), [&](const c10::Argument& argument) { return argument.name() == name; });
+  };
+  const bool windowed = named("kernel_size") || named("dilation");
+  for (size_t i = 0; i < arguments.size(); i++) {
+    c10::TypePtr type = arguments[i].type();
+    if (type->kind() == c10::TypeKind::OptionalType) type = type->castRaw<c10::OptionalType>()->getElementType();
+    if (type->kind() != c10::TypeKind::ListType ||
+        type->castRaw<c10::ListType>()->getElementType()->kind() != c10::TypeKind::IntType)
+      continue;
+    ListArgument list{i, arguments[i].N().value_or(0), false, -1};
+    if (list.length < 2) list.length = 0;
+    const auto& standard = arguments[i].default_value();
+    list.mayBeEmpty = standard && standard->isIntList() && standard->toIntVector().empty();
+    if (windowed)
+      for (const auto& [name, least] : windowNames)
+        if (arguments[i].name() == name) list.least = least;
+    if (list.length > 0 || list.least >= 0) op.lists.push_back(list);
+  }
+}
+
+/**
+ * What kernels do not look at themselves: lists of a fixed length (`int[2]`), of which they read every entry (one is
+ * taken for all), and windows that make no sense.
+ *
+ * @throws UsageError naming the argument
+ */
+void checkLists(const Operator& op, torch::jit::Stack& stack) {
+  for (const ListArgument& list : op.lists) {
+    if (!stack[list.index].isIntList()) continue;
+    std::vector<int64_t> entries = stack[list.index].toIntVector();
+    const std::string what = "expected '" + op.handle.schema().arguments()[list.index].name() + "' to have ";
+    const auto length = static_cast<size_t>(list.length);
+    if (length > 0 && entries.size() == 1) {
+      entries.resize(length, entries[0]);
+      stack[list.index] = entries;
+    }
+    if (length > 0 && entries.size() != length && !(entries.empty() && list.mayBeEmpty))
+      throw UsageError(what + std::to_string(length) + " integers, got " + std::to_string(entries.size()));
+    if (list.least < 0) continue;
+    int64_t product = 1;
+    for (const int64_t entry : entries) {
+      if (entry < list.least || entry > kLargestWindow)
+        throw UsageError(what + "entries from " + std::to_string(list.least) + " to " + std::to_string(kLargestWindow) +
+                         ", got " + std::to_string(entry));
+      product *= std::max<int64_t>(entry, 1);
+      if (product > kLargestWindowProduct) throw UsageError(what + "a product of at most 2^40");
+    }
+  }
+}
+
+/** Whether an integer divided by another one is what `name` computes. */
+bool dividesIntegers(const std::string& name) {
+  for (const char* start : {"aten::fmod", "aten::remainder", "aten::floor_divide"})
+    if (name.rfind(start, 0) == 0) return true;
+  return name.rfind("aten::div", 0) == 0 && name.find("_mode") != std::string::npos;
+}
+
+bool holds(const c10::IValue& value, int64_t number) {
+  if (!value.isTensor()) return value.isInt() && value.toInt() == number;
+  const at::Tensor& tensor = value.toTensor();
+  return at::isIntegralType(tensor.scalar_type(), false) && tensor.device().is_cpu() && tensor.layout() == at::kStrided &&
+         tensor.eq(number).any().item().toBool();
+}
+
+/** @throws UsageError for the least integer divided by -1, at which the processor ends the process */
+void checkDivision(const torch::jit::Stack& stack) {
+  const c10::IValue &dividend = stack[0], &divisor = stack[1];
+  const c10::IValue& tensor = dividend.isTensor() ? dividend : divisor;
+  if (!tensor.isTensor() || !tensor.toTensor().defined()) return;
+  const at::ScalarType type = dividend.isTensor() && divisor.isTensor()
+                                  ? at::result_type(dividend.toTensor(), divisor.toTensor())
+                                  : tensor.toTensor().scalar_type();
+  if (type != at::kLong && type != at::kInt) return;  // the smaller ones are computed in 32 bits
+  const int64_t least = type == at::kLong ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int32_t>::min();
+  if (dividend.isTensor() && dividend.toTensor().scalar_type() != type) return;
+  if (holds(divisor, -1) && holds(dividend, least))
+    throw UsageError("expected no division of " + std::to_string(least) + " by -1, which " + scalarTypeName(type) +
+                     " cannot hold");
 }
 
 /** The tensor of an argument, null when it is none: then the ordinary way finds the words for it. */
@@ -69,10 +161,16 @@ Napi::Value findOperator(const Napi::CallbackInfo& info, Environment& state) {
   if (!handle) throw UsageError("unknown operator " + full);
 
   const c10::FunctionSchema& schema = handle->schema();
-  state.operators.push_back({*handle, full, {}, {}, {}});
-  findDirectForm(state.operators.back());
+  const auto known = std::find_if(state.operators.begin(), state.operators.end(),
+                                  [&](const Operator& op) { return op.name == full; });
+  const auto index = known - state.operators.begin();
+  if (known == state.operators.end()) {
+    state.operators.push_back({*handle, full, {}, {}, {}, {}, dividesIntegers(full)});
+    if (!state.operators.back().divides) findDirectForm(state.operators.back());
+    findLists(state.operators.back());
+  }
   Napi::Object result = Napi::Object::New(env);
-  result.Set("index", Napi::Number::New(env, static_cast<double>(state.operators.size() - 1)));
+  result.Set("index", Napi::Number::New(env, static_cast<double>(index)));
   Napi::Array arguments = Napi::Array::New(env);
   for (size_t i = 0; i < schema.arguments().size(); i++)
     arguments.Set(static_cast<uint32_t>(i), Napi::String::New(env, schema.arguments()[i].name()));
@@ -81,6 +179,18 @@ Napi::Value findOperator(const Napi::CallbackInfo& info, Environment& state) {
   for (size_t i = 0; i < schema.returns().size(); i++)
     results.Set(static_cast<uint32_t>(i), Napi::String::New(env, resultKind(schema.returns()[i].type())));
   result.Set("results", results);
+  return result;
+}
+
+/** Every operator of the dispatcher's with its schema, `aten::relu(Tensor self) -> Tensor`. */
+Napi::Value listSchemas(const Napi::CallbackInfo& info, Environment&) {
+  std::vector<std::string> schemas;
+  for (const c10::OperatorName& name : c10::Dispatcher::singleton().getAllOpNames())
+    if (const auto handle = c10::Dispatcher::singleton().findSchema(name)) schemas.push_back(c10::toString(handle->schema()));
+  std::sort(schemas.begin(), schemas.end());
+  Napi::Array result = Napi::Array::New(info.Env(), schemas.size());
+  for (size_t i = 0; i < schemas.size(); i++)
+    result.Set(static_cast<uint32_t>(i), Napi::String::New(info.Env(), schemas[i]));
   return result;
 }
 
@@ -103,6 +213,8 @@ Napi::Value callOperator(const Napi::CallbackInfo& info, Environment& state) {
     torch::jit::Stack stack;
     stack.reserve(arguments.size());
     for (size_t i = 0; i < arguments.size(); i++) stack.push_back(toIValue(state, info[i + 1], arguments[i]));
+    if (!op.lists.empty()) checkLists(op, stack);
+    if (op.divides) checkDivision(stack);
     op.handle.callBoxed(stack);
     if (stack.empty()) return env.Undefined();
     if (stack.size() == 1) return fromIValue(env, state, std::move(stack[0]));
@@ -127,6 +239,7 @@ Napi::Value callOperator(const Napi::CallbackInfo& info, Environment& state) {
 
 void registerOperators(Napi::Env env, Napi::Object exports) {
   define(env, exports, "findOperator", findOperator);
+  define(env, exports, "schemas", listSchemas);
   define(env, exports, "call", callOperator);
 }
 

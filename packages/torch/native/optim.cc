@@ -2,8 +2,9 @@
 // Adagrad through libtorch's operators; clipping of gradients.
 //
 // The arithmetic is PyTorch's (torch/optim/*.py, single-tensor form), in the same order, so that twenty steps agree to
-// rounding. Dense float32 and float64 on the CPU take the fused loops; everything else takes libtorch's operators.
-#include "native.h"
+// rounding. Dense float32 and float64 on the CPU take the fused loops, dense lists on a GPU those of optimizer-lists.cc;
+// everything else takes libtorch's operators.
+#include "optimizer-lists.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
@@ -34,14 +35,16 @@ constexpr int64_t kGrain = 1 << 15;
  */
 bool fusable(const at::Tensor& parameter, at::Tensor& gradient, std::initializer_list<at::Tensor> state) {
   const auto type = parameter.scalar_type();
-  if ((type != at::kFloat && type != at::kDouble) || !parameter.device().is_cpu() ||
-      parameter.layout() != at::kStrided || !parameter.is_non_overlapping_and_dense())
-    return false;
+  if (type != at::kFloat && type != at::kDouble) return false;
+  // Sizes too: operators that resize or replace a tensor's data leave its gradient and its state as they were.
+  const auto fits = [&](const at::Tensor& tensor) {
+    return tensor.scalar_type() == type && tensor.device().is_cpu() && tensor.layout() == at::kStrided &&
+           tensor.unsafeGetTensorImpl()->has_storage() && !tensor._is_zerotensor() && !tensor.is_neg() &&
+           tensor.sizes() == parameter.sizes();
+  };
+  if (!fits(parameter) || !fits(gradient) || !parameter.is_non_overlapping_and_dense()) return false;
   for (const at::Tensor& tensor : state)
-    if (tensor.defined() && (tensor.scalar_type() != type || !tensor.device().is_cpu() ||
-                             tensor.strides() != parameter.strides()))
-      return false;
-  if (gradient.scalar_type() != type || !gradient.device().is_cpu() || gradient.layout() != at::kStrided) return false;
+    if (tensor.defined() && (!fits(tensor) || tensor.strides() != parameter.strides())) return false;
   if (gradient.strides() != parameter.strides()) gradient = at::empty_like(parameter).copy_(gradient);
   return true;
 }
@@ -153,11 +156,6 @@ STOPGRAD_VECTORISED void sgdDoubles(double* __restrict p, const double* __restri
   sgdLoop<double>(p, g, b, from, to, k);
 }
 
-struct Adam {
-  double learningRate, beta1, beta2, epsilon, weightDecay;
-  bool decoupled, maximize;
-};
-
 template <typename T>
 void adamFused(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& mean,
                const at::Tensor& square, const at::Tensor& largest, double correction2Root, double stepSize,
@@ -219,9 +217,8 @@ void adamOperators(std::vector<at::Tensor>& given, double correction2Root, doubl
   parameter.addcdiv_(mean, (root / correction2Root).add_(o.epsilon), -stepSize);
 }
 
-void adamStep(at::Tensor parameter, at::Tensor mean, at::Tensor square, at::Tensor largest, double step,
-              const Adam& o) {
-  at::Tensor gradient = parameter.grad();
+void adamStep(at::Tensor parameter, at::Tensor gradient, at::Tensor mean, at::Tensor square, at::Tensor largest,
+              double step, const Adam& o) {
   const double correction1 = 1 - std::pow(o.beta1, step);
   const double correction2Root = std::sqrt(1 - std::pow(o.beta2, step));
   const double stepSize = o.learningRate / correction1;
@@ -237,11 +234,6 @@ void adamStep(at::Tensor parameter, at::Tensor mean, at::Tensor square, at::Tens
     adamOperators(given, correction2Root, stepSize, o);
   });
 }
-
-struct Sgd {
-  double learningRate, momentum, dampening, weightDecay;
-  bool nesterov, maximize;
-};
 
 template <typename T, typename Loop>
 void sgdFused(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& buffer, bool first,
@@ -259,8 +251,7 @@ void sgdFused(const at::Tensor& parameter, const at::Tensor& gradient, const at:
   at::parallel_for(0, parameter.numel(), kGrain, [&](int64_t from, int64_t to) { loop(p, g, b, from, to, k); });
 }
 
-void sgdStep(at::Tensor parameter, at::Tensor buffer, bool first, const Sgd& o) {
-  at::Tensor gradient = parameter.grad();
+void sgdStep(at::Tensor parameter, at::Tensor gradient, at::Tensor buffer, bool first, const Sgd& o) {
   if (fusable(parameter, gradient, {buffer})) {
     if (parameter.scalar_type() == at::kFloat)
       sgdFused<float>(parameter, gradient, buffer, first, o, sgdFloats);
@@ -342,6 +333,13 @@ std::vector<at::Tensor> stateOf(Environment& state, Napi::Value value, const cha
   return tensors;
 }
 
+/** What is captured is replayed as it is: with this step's count and this learning rate, whatever comes later. */
+void refuseCapture(const std::vector<at::Tensor>& parameters) {
+  if (parameters.empty() || !capturing(parameters[0].device())) return;
+  throw UsageError("expected to be called outside of a captured graph, whose replays would keep this step's count and "
+                   "learning rate; capture the forward and backward passes, and step after each replay");
+}
+
 /** The gradients that there are. */
 std::vector<at::Tensor> gradientsOf(const std::vector<at::Tensor>& parameters) {
   std::vector<at::Tensor> gradients;
@@ -363,10 +361,18 @@ void registerOptim(Napi::Env env, Napi::Object exports) {
                        toNumber(info[7], "beta2"),        toNumber(info[8], "epsilon"),
                        toNumber(info[9], "weightDecay"),  toBoolean(info[10], "decoupled"),
                        toBoolean(info[11], "maximize")};
+    refuseCapture(parameters);
     at::NoGradGuard noGrad;
-    for (size_t i = 0; i < parameters.size(); i++)
-      if (parameters[i].grad().defined())
-        adamStep(parameters[i], means[i], squares[i], largest[i], ++steps[i], options);
+    std::vector<Stepped> listed;
+    for (size_t i = 0; i < parameters.size(); i++) {
+      if (!parameters[i].grad().defined()) continue;
+      Stepped one{parameters[i], parameters[i].grad(), {means[i], squares[i], largest[i]}, ++steps[i]};
+      if (listable(one))
+        listed.push_back(std::move(one));
+      else
+        adamStep(one.parameter, one.gradient, means[i], squares[i], largest[i], one.step, options);
+    }
+    stepLists(listed, options);
     return info.Env().Undefined();
   });
   define(env, exports, "sgdStep", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
@@ -376,13 +382,21 @@ void registerOptim(Napi::Env env, Napi::Object exports) {
     const Sgd options{toNumber(info[3], "learningRate"), toNumber(info[4], "momentum"),
                       toNumber(info[5], "dampening"),    toNumber(info[6], "weightDecay"),
                       toBoolean(info[7], "nesterov"),    toBoolean(info[8], "maximize")};
+    refuseCapture(parameters);
     at::NoGradGuard noGrad;
-    for (size_t i = 0; i < parameters.size(); i++)
-      if (parameters[i].grad().defined()) {
-        if (options.momentum != 0 && !buffers[i].defined())
-          throw UsageError("expected as many momentum buffers as parameters");
-        sgdStep(parameters[i], options.momentum == 0 ? at::Tensor() : buffers[i], ++steps[i] == 1, options);
-      }
+    std::vector<Stepped> listed;
+    for (size_t i = 0; i < parameters.size(); i++) {
+      if (!parameters[i].grad().defined()) continue;
+      if (options.momentum != 0 && !buffers[i].defined())
+        throw UsageError("expected as many momentum buffers as parameters");
+      const at::Tensor buffer = options.momentum == 0 ? at::Tensor() : buffers[i];
+      Stepped one{parameters[i], parameters[i].grad(), {buffer}, ++steps[i]};
+      if (listable(one))
+        listed.push_back(std::move(one));
+      else
+        sgdStep(one.parameter, one.gradient, buffer, one.step == 1, options);
+    }
+    stepLists(listed, options);
     return info.Env().Undefined();
   });
   define(env, exports, "rmspropStep", [](const Napi::CallbackInfo& info, Environment& state) -> Napi::Value {
@@ -394,6 +408,7 @@ void registerOptim(Napi::Env env, Napi::Object exports) {
     const RmsProp options{toNumber(info[5], "learningRate"), toNumber(info[6], "alpha"),
                           toNumber(info[7], "epsilon"),      toNumber(info[8], "weightDecay"),
                           toNumber(info[9], "momentum"),     toBoolean(info[10], "maximize")};
+    refuseCapture(parameters);
     at::NoGradGuard noGrad;
     for (size_t i = 0; i < parameters.size(); i++)
       if (parameters[i].grad().defined()) {
@@ -410,6 +425,7 @@ void registerOptim(Napi::Env env, Napi::Object exports) {
     const Adagrad options{toNumber(info[3], "learningRate"), toNumber(info[4], "learningRateDecay"),
                           toNumber(info[5], "weightDecay"), toNumber(info[6], "epsilon"),
                           toBoolean(info[7], "maximize")};
+    refuseCapture(parameters);
     at::NoGradGuard noGrad;
     for (size_t i = 0; i < parameters.size(); i++)
       if (parameters[i].grad().defined()) {

@@ -15,15 +15,16 @@ struct Bytes {
 Bytes bytesOf(Napi::Value value) {
   if (value.IsTypedArray()) {
     Napi::TypedArray array = value.As<Napi::TypedArray>();
+    if (!array.ArrayBuffer().IsArrayBuffer()) throw UsageError("expected a typed array whose memory no other thread shares");
     return {static_cast<const uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset(), array.ByteLength()};
   }
   throw UsageError("expected a typed array");
 }
 
 Napi::Value fromBytes(const Napi::CallbackInfo& info, Environment& state) {
-  const Bytes bytes = bytesOf(info[0]);
   const at::ScalarType type = toScalarType(info[1], "dtype");
   const std::vector<int64_t> shape = toShape(info[2], "shape");
+  const Bytes bytes = bytesOf(info[0]);  // last: reading the shape may run a getter, which may detach the bytes
   size_t elements = 1;
   for (int64_t size : shape) elements *= static_cast<size_t>(size);
   const size_t expected = elements * c10::elementSize(type);
@@ -43,8 +44,17 @@ Napi::Value fromBytes(const Napi::CallbackInfo& info, Environment& state) {
   return fromTensor(info.Env(), state, std::move(tensor));
 }
 
+/** The elements in row-major order in the CPU's memory: what libtorch remembers instead of doing is done. */
+at::Tensor inMemory(const at::Tensor& tensor) {
+  at::Tensor source = tensor.detach().cpu();
+  if (source.layout() != at::kStrided || !source.unsafeGetTensorImpl()->has_storage())
+    throw UsageError("expected a dense tensor, got " + describe(tensor));
+  if (source._is_zerotensor()) return at::zeros(source.sizes(), source.options());  // a tangent may have no memory
+  return source.resolve_conj().resolve_neg().contiguous();
+}
+
 Napi::Value toBytes(const Napi::CallbackInfo& info, Environment& state) {
-  const at::Tensor source = toTensor(state, info[0], "tensor").detach().cpu().contiguous();
+  const at::Tensor source = inMemory(toTensor(state, info[0], "tensor"));
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(info.Env(), source.nbytes());
   if (source.nbytes()) std::memcpy(buffer.Data(), source.data_ptr(), source.nbytes());
   return buffer;
@@ -114,7 +124,8 @@ void registerTensors(Napi::Env env, Napi::Object exports) {
       state.tensors.release(info[0].As<Napi::Number>().DoubleValue());
     } else if (info[0].IsArray()) {
       Napi::Array handles = info[0].As<Napi::Array>();
-      for (uint32_t i = 0; i < handles.Length(); i++) {
+      if (handles.Length() > (1u << 28)) throw UsageError("expected at most 2^28 handles");
+      for (uint32_t i = 0, length = handles.Length(); i < length; i++) {
         Napi::Value handle = handles.Get(i);
         if (handle.IsNumber()) state.tensors.release(handle.As<Napi::Number>().DoubleValue());
       }

@@ -106,9 +106,16 @@ const at::Tensor& tensorOf(Environment& state, Napi::Value value, const std::str
   refuse(state, value, what, "a tensor");
 }
 
+/** Entries of a list at most: a sparse array may say it has 2^32. */
+constexpr uint32_t kLongestList = 1u << 24;
+
 Napi::Array arrayOf(Environment& state, Napi::Value value, const std::string& what, const char* expected) {
   if (!value.IsArray()) refuse(state, value, what, expected);
-  return value.As<Napi::Array>();
+  const Napi::Array array = value.As<Napi::Array>();
+  if (array.Length() > kLongestList)
+    throw UsageError("expected " + quoted(what) + " to have at most " + std::to_string(kLongestList) + " entries, got " +
+                     std::to_string(array.Length()));
+  return array;
 }
 
 c10::IValue listToIValue(Environment& state, Napi::Value value, const c10::TypePtr& element,
@@ -117,14 +124,14 @@ c10::IValue listToIValue(Environment& state, Napi::Value value, const c10::TypeP
     case c10::TypeKind::TensorType: {
       Napi::Array array = arrayOf(state, value, what, "a list of tensors");
       c10::List<at::Tensor> list;
-      for (uint32_t i = 0; i < array.Length(); i++)
+      for (uint32_t i = 0, length = array.Length(); i < length; i++)
         list.push_back(tensorOf(state, array.Get(i), what + "[" + std::to_string(i) + "]"));
       return list;
     }
     case c10::TypeKind::OptionalType: {
       Napi::Array array = arrayOf(state, value, what, "a list of tensors or nulls");
       c10::List<c10::optional<at::Tensor>> list;
-      for (uint32_t i = 0; i < array.Length(); i++) {
+      for (uint32_t i = 0, length = array.Length(); i < length; i++) {
         Napi::Value item = array.Get(i);
         if (item.IsNull() || item.IsUndefined())
           list.push_back(c10::nullopt);
@@ -139,27 +146,22 @@ c10::IValue listToIValue(Environment& state, Napi::Value value, const c10::TypeP
         list.assign(static_cast<size_t>(*argument.N()), integerOf(state, value, what));
       } else {
         Napi::Array array = arrayOf(state, value, what, "a list of integers");
-        for (uint32_t i = 0; i < array.Length(); i++)
+        for (uint32_t i = 0, length = array.Length(); i < length; i++)
           list.push_back(integerOf(state, array.Get(i), what + "[" + std::to_string(i) + "]"));
-        // Kernels read four sizes (a padding) without looking how many there are; shorter lists they do check.
-        const int32_t fixed = argument.N().value_or(0);
-        if (fixed >= 4 && list.size() != static_cast<size_t>(fixed))
-          throw UsageError("expected " + quoted(what) + " to have " + std::to_string(fixed) + " integers, got " +
-                           describe(state, value));
       }
       return c10::IValue(list);
     }
     case c10::TypeKind::FloatType: {
       Napi::Array array = arrayOf(state, value, what, "a list of numbers");
       std::vector<double> list;
-      for (uint32_t i = 0; i < array.Length(); i++)
+      for (uint32_t i = 0, length = array.Length(); i < length; i++)
         list.push_back(numberOf(state, array.Get(i), what + "[" + std::to_string(i) + "]"));
       return c10::IValue(list);
     }
     case c10::TypeKind::BoolType: {
       Napi::Array array = arrayOf(state, value, what, "a list of booleans");
       c10::List<bool> list;
-      for (uint32_t i = 0; i < array.Length(); i++) {
+      for (uint32_t i = 0, length = array.Length(); i < length; i++) {
         Napi::Value item = array.Get(i);
         if (!item.IsBoolean()) refuse(state, item, what, "a list of booleans");
         list.push_back(item.As<Napi::Boolean>().Value());
@@ -169,7 +171,7 @@ c10::IValue listToIValue(Environment& state, Napi::Value value, const c10::TypeP
     case c10::TypeKind::NumberType: {
       Napi::Array array = arrayOf(state, value, what, "a list of numbers");
       c10::impl::GenericList list(element);
-      for (uint32_t i = 0; i < array.Length(); i++)
+      for (uint32_t i = 0, length = array.Length(); i < length; i++)
         list.push_back(c10::IValue(scalarOf(state, array.Get(i), what + "[" + std::to_string(i) + "]")));
       return list;
     }
@@ -272,7 +274,7 @@ std::vector<at::Tensor> toTensors(Environment& state, Napi::Value value, const c
   Napi::Array array = arrayOf(state, value, what, "a list of tensors");
   std::vector<at::Tensor> tensors;
   tensors.reserve(array.Length());
-  for (uint32_t i = 0; i < array.Length(); i++)
+  for (uint32_t i = 0, length = array.Length(); i < length; i++)
     tensors.push_back(tensorOf(state, array.Get(i), std::string(what) + "[" + std::to_string(i) + "]"));
   return tensors;
 }
@@ -303,7 +305,7 @@ std::vector<int64_t> toShape(Napi::Value value, const char* what) {
   Napi::Array array = arrayOf(state, value, what, "a list of sizes");
   std::vector<int64_t> shape;
   double elements = 1;  // without the empty dimensions: strides must not overflow either
-  for (uint32_t i = 0; i < array.Length(); i++) {
+  for (uint32_t i = 0, length = array.Length(); i < length; i++) {
     const int64_t size = toInteger(array.Get(i), what);
     if (size < 0) refuse(state, value, what, "a list of sizes of at least 0");
     elements *= static_cast<double>(size > 1 ? size : 1);

@@ -1,6 +1,6 @@
 // Reverse-mode differentiation: libtorch's autograd, with PyTorch's words.
 import { refusePromise, TorchError } from "./errors.js";
-import { native } from "./native.js";
+import { type Handle, native } from "./native.js";
 import { Tensor } from "./tensor.js";
 
 /**
@@ -92,21 +92,28 @@ export interface GradOptions {
   allowUnused?: boolean;
 }
 
+/** Handles of one tensor or several. */
+function handlesOf(what: string, tensors: Tensor | readonly Tensor[]): Handle[] {
+  const list = tensors instanceof Tensor ? [tensors] : tensors;
+  if (Array.isArray(list) && list.every((item) => item instanceof Tensor)) return list.map(({ handle }) => handle);
+  throw new TorchError(`grad: expected '${what}' to be a tensor or an array of them, got ${String(tensors)}`);
+}
+
 /**
  * d sum(outputs) / d inputs without touching any `grad`, as `torch.autograd.grad`.
  * @returns one tensor of each input's shape; null only with `allowUnused`
  */
 export function grad(
-  outputs: readonly Tensor[],
-  inputs: readonly Tensor[],
+  outputs: Tensor | readonly Tensor[],
+  inputs: Tensor | readonly Tensor[],
   options: GradOptions = {},
 ): (Tensor | null)[] {
   const createGraph = options.createGraph ?? false;
   return native()
     .gradients(
-      outputs.map((output) => output.handle),
-      inputs.map((input) => input.handle),
-      options.gradOutputs ? options.gradOutputs.map((gradient) => gradient.handle) : null,
+      handlesOf("outputs", outputs),
+      handlesOf("inputs", inputs),
+      options.gradOutputs ? handlesOf("gradOutputs", options.gradOutputs) : null,
       options.retainGraph ?? createGraph,
       createGraph,
       options.allowUnused ?? false,

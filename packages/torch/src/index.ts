@@ -10,6 +10,7 @@ export {
   isGradEnabled,
   noGrad,
 } from "./autograd.js";
+export * as cuda from "./cuda.js";
 export { TorchError } from "./errors.js";
 export * from "./files/index.js";
 export { forwardGradient, hvp, jvp, makeDual, type TensorFunction, unpackDual, vjp } from "./forward.js";

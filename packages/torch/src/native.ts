@@ -88,7 +88,8 @@ export interface Native {
   emptyCache(): void;
   setCacheLimit(bytes: number): void;
 
-  generator(seed: number): Handle;
+  generator(seed: number, cudaDevice?: number | null): Handle;
+  generatorDevice(generator: Handle): string;
   defaultGenerator(): Handle;
   seedGenerator(generator: Handle, seed: number): void;
   generatorState(generator: Handle): Handle;
@@ -146,6 +147,51 @@ export interface Native {
   clipGradNorm(parameters: readonly Handle[], maxNorm: number, order: number, errorIfNotFinite: boolean): number;
   clipGradValue(parameters: readonly Handle[], value: number): void;
   zeroGrad(parameters: readonly Handle[], setToNone?: boolean): void;
+
+  /** `built`, or why the addon knows nothing of CUDA: libtorch has none, or CUDA's headers were not found. */
+  cudaSupport: "built" | "no libtorch" | "no headers";
+  /** Only where it is built. */
+  cuda?: CudaNative;
+}
+
+/** What the addon exports about CUDA, in an addon that is built with it. Devices and streams are numbers. Internal. */
+export interface CudaNative {
+  problem(): string | null;
+  deviceCount(): number;
+  currentDevice(): number;
+  properties(device: number): {
+    name: string;
+    totalBytes: number;
+    major: number;
+    minor: number;
+    multiprocessors: number;
+  };
+  synchronize(device: number): void;
+  setDeterministic(deterministic: boolean): void;
+
+  memory(device: number): {
+    allocatedBytes: number;
+    peakAllocatedBytes: number;
+    reservedBytes: number;
+    peakReservedBytes: number;
+    freeBytes: number;
+    totalBytes: number;
+  };
+  resetPeakBytes(device: number): void;
+  emptyCache(): void;
+
+  defaultGenerator(device: number): Handle;
+
+  currentStream(device: number): number;
+  newStream(device: number, priority: boolean): number;
+  onStream<R>(stream: number, body: () => R): R;
+  waitForStream(stream: number, other: number): void;
+  synchronizeStream(stream: number): void;
+  recordStream(tensor: Handle, stream: number): void;
+
+  captureGraph(device: number, generators: readonly Handle[], body: () => void): Handle;
+  replayGraph(graph: Handle): void;
+  releaseGraph(graph: Handle): void;
 }
 
 /** Folder of the built addon; `STOPGRAD_BUILD` names another one, such as the sanitizer's. */

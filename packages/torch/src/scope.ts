@@ -66,6 +66,13 @@ export function scope<R>(body: () => R): R {
   }
 }
 
+/** Every tensor in `value`, to any depth of arrays, maps and plain objects. Internal. */
+export function tensorsIn(value: unknown): Tensor[] {
+  const found = new Set<unknown>();
+  collect(value, found);
+  return [...found].filter((item) => item instanceof Tensor);
+}
+
 /** Adds every tensor in `value` to `found`, which also breaks cycles. */
 function collect(value: unknown, found: Set<unknown>): void {
   if (typeof value !== "object" || value === null || found.has(value)) return;

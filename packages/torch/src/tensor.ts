@@ -11,6 +11,7 @@ import * as indexing from "./ops/indexing.js";
 import * as reduction from "./ops/reduction.js";
 import * as shaping from "./ops/shape.js";
 import * as sorting from "./ops/sorting.js";
+import { isPinned, pinMemory } from "./pinned.js";
 import { disown, keep, own } from "./scope.js";
 
 /** A view of a tensor's bytes in JavaScript; float16 and bfloat16 come as their raw 16 bits. */
@@ -739,6 +740,17 @@ export class Tensor {
   /** Moved to another device. */
   toDevice(device: string): Tensor {
     return shaping.toDevice(this, device);
+  }
+  /**
+   * In page-locked memory, from which a copy to a GPU (`to` with `nonBlocking`) runs beside other work: the same tensor's
+   * values when it already is. @throws TorchError without CUDA
+   */
+  pinMemory(): Tensor {
+    return pinMemory(this);
+  }
+  /** Whether it lies in page-locked memory. */
+  get isPinned(): boolean {
+    return isPinned(this);
   }
 }
 

@@ -12,9 +12,10 @@ const pages = new Map(
 );
 
 it("every export has an entry, and a place in the index", () => {
-  const { nn, optim, ...own } = torch;
+  const { cuda, nn, optim, ...own } = torch;
   const names = [
     ...Object.keys(own),
+    ...Object.keys(cuda).map((name) => `cuda.${name}`),
     ...Object.keys(nn).map((name) => `nn.${name}`),
     ...Object.keys(optim).map((name) => `optim.${name}`),
   ];

@@ -201,6 +201,8 @@ export const pages = [
     parts: [
       { title: "Scopes", file: "scope.ts" },
       { title: "libtorch underneath", file: "runtime.ts" },
+      { title: "GPUs, as `torch.cuda`", file: "cuda.ts" },
+      { title: "Pinned memory", file: "pinned.ts" },
       { title: "The addon", file: "native.ts", only: ["buildFolder"] },
       { title: "Errors", file: "errors.ts" },
     ],

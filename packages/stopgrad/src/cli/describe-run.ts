@@ -7,8 +7,8 @@ import type { MetricPoint, RunEnvironment, RunOrigin, RunRecord } from "../store
 import { duration } from "./progress.js";
 import { shellQuote } from "./shell.js";
 
-/** Lines. */
-export function describeRun(record: RunRecord, metrics: readonly MetricPoint[]): string[] {
+/** Lines. @param folder - what `--runs` says, for the commands that are shown; undefined where it is not given */
+export function describeRun(record: RunRecord, metrics: readonly MetricPoint[], folder?: string): string[] {
   const { summary, environment, origin } = record;
   const facts: [string, string | null][] = [
     ["status", record.error === null ? record.status : `${record.status}: ${record.error}`],
@@ -35,11 +35,7 @@ export function describeRun(record: RunRecord, metrics: readonly MetricPoint[]):
     ...indented(facts),
     "",
     "repeated by",
-    ...indented([
-      ["command", record.command],
-      ["in", origin?.folder ?? null],
-      ["or alone by", `stopgrad runs ${shellQuote(record.id)} --yaml > run.yaml && stopgrad train run.yaml`],
-    ]),
+    ...indented(repeatedBy(record, folder)),
     ...(origin ? ["", "begun by", ...indented(originFacts(origin))] : []),
     ...(environment ? ["", "ran on", ...indented(environmentFacts(environment))] : []),
     "",
@@ -48,6 +44,19 @@ export function describeRun(record: RunRecord, metrics: readonly MetricPoint[]):
       .trimEnd()
       .split("\n")
       .map((line) => `  ${line}`),
+  ];
+}
+
+/** The command that was given where its file is still what it was, and always one that needs no file. */
+function repeatedBy({ id, command, origin }: RunRecord, folder: string | undefined): [string, string | null][] {
+  const here = folder === undefined ? "" : ` --runs ${shellQuote(folder)}`;
+  const alone = `stopgrad runs ${shellQuote(id)}${here} --yaml > run.yaml && stopgrad train run.yaml`;
+  const changed = origin?.experiment ? nowDifferent(origin.folder, origin.experiment) !== "" : false;
+  if (changed) return [["command", alone]];
+  return [
+    ["command", command],
+    ["in", origin?.folder ?? null],
+    ["or alone by", alone],
   ];
 }
 

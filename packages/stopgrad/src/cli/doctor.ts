@@ -5,6 +5,7 @@ import { join } from "node:path";
 import {
   blasLibrary,
   buildFolder,
+  cuda,
   devices,
   getThreads,
   matmul,
@@ -26,6 +27,8 @@ interface Diagnosis {
   libtorch: { version: string; source: string; prefix: string | null } | null;
   blas: string | null;
   devices: string[];
+  /** What the GPUs among the devices are. */
+  gpus: { device: string; name: string; capability: string; memoryBytes: number }[];
   cpu: string;
   processors: number;
   threads: number | null;
@@ -52,6 +55,7 @@ function diagnose(options: CommonOptions): Diagnosis {
     libtorch: null,
     blas: null,
     devices: [],
+    gpus: [],
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     processors,
     threads: null,
@@ -63,6 +67,7 @@ function diagnose(options: CommonOptions): Diagnosis {
   try {
     found.libtorch = { version: version(), ...origin() };
     found.devices = devices();
+    found.gpus = found.devices.filter((device) => device !== "cpu").map(describeGpu);
     found.threads = getThreads();
     const counts = processors > 1 ? [1, processors] : [1];
     found.matrixProduct = counts.map((threads) => ({ threads, gflops: matrixProductRate(threads) }));
@@ -72,6 +77,9 @@ function diagnose(options: CommonOptions): Diagnosis {
     found.advice.push((error as Error).message);
     return found;
   }
+  // A libtorch with CUDA on a machine without a GPU, or without CUDA's headers: said, because it was meant otherwise.
+  const reason = cuda.whyUnavailable();
+  if (reason !== null && / has CUDA, but /.test(reason)) found.advice.push(reason);
   const perThread = found.matrixProduct[0]!.gflops;
   if (found.blas === "reference" || perThread < SLOW_GFLOPS_PER_THREAD) {
     found.advice.push(
@@ -89,6 +97,11 @@ function diagnose(options: CommonOptions): Diagnosis {
     if (place === null) found.advice.push(`${name} was not found: stopgrad data fetch ${name}, or set STOPGRAD_DATA`);
   }
   return found;
+}
+
+function describeGpu(device: string): Diagnosis["gpus"][number] {
+  const { name, capability, totalBytes } = cuda.deviceProperties(device);
+  return { device, name, capability: capability.join("."), memoryBytes: totalBytes };
 }
 
 /** Where set-up found libtorch. */
@@ -134,6 +147,10 @@ function describe(found: Diagnosis): string[] {
     ...(libtorch
       ? [
           `devices     ${found.devices.join(", ")}`,
+          ...found.gpus.map(
+            ({ device, name, capability, memoryBytes }) =>
+              `            ${device}: ${name}, ${gibibytes(memoryBytes)}, compute capability ${capability}`,
+          ),
           `BLAS        ${found.blas}`,
           `threads     ${found.threads} of ${found.processors} processors (${found.cpu})`,
           ...found.matrixProduct.map(
@@ -142,8 +159,12 @@ function describe(found: Diagnosis): string[] {
           ),
         ]
       : []),
-    `memory      ${(found.memoryBytes / 2 ** 30).toFixed(1)} GiB`,
+    `memory      ${gibibytes(found.memoryBytes)}`,
     ...sets.map((text, at) => `${at === 0 ? "data        " : "            "}${text}`),
     ...(found.advice.length === 0 ? ["everything is in place"] : found.advice.map((text) => `! ${text}`)),
   ];
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }

@@ -66,7 +66,7 @@ async function show(wanted: string, options: RunsOptions): Promise<void> {
     });
   } else {
     const { describeRun } = await import("./describe-run.js");
-    print(describeRun(record, metrics).join("\n"));
+    print(describeRun(record, metrics, options.runs).join("\n"));
   }
 }
 

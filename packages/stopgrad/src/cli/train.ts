@@ -1,4 +1,5 @@
 // `stopgrad train` and `stopgrad resume`.
+import { refusedDevice } from "../experiment/device.js";
 import { settingsHash } from "../experiment/identity.js";
 import type { RunSettings } from "../experiment/run-settings.js";
 import { openStore, type RunRecord } from "../store/index.js";
@@ -37,6 +38,8 @@ export async function resume(idOrPrefix: string, options: CommonOptions): Promis
         `run ${record.id} was made by another version of stopgrad, whose numbers may differ; start it again: ${record.command}`,
       );
     }
+    const refused = refusedDevice(settings.device);
+    if (refused !== null) throw new WorkError(`run ${record.id} trains on a GPU: ${refused}`);
     const executed = await execute([settings], () => record.command, options, store);
     finish(executed, options);
   });

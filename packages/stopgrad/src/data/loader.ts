@@ -1,9 +1,11 @@
-// From a data set's bytes to batches: one uint8 tensor a split, gathered, normalised and augmented a batch at a time.
-import { type Generator, randperm, scope, type Tensor, tensor } from "@stopgrad/torch";
+// From a data set's bytes to batches: one uint8 tensor a split, gathered, normalised and augmented a batch at a time, on
+// the device that the split was placed on (transfer.ts).
+import { type Generator, keep, operator, randperm, scope, type Tensor, tensor } from "@stopgrad/torch";
 import type { Batch } from "../rules/index.js";
 import { type Augmentation, augment } from "./augmentation.js";
 import type { ImageSet, LoadedDataset } from "./dataset.js";
 import { subset, take } from "./subset.js";
+import type { Transfer } from "./transfer.js";
 
 /** One split as tensors. */
 export interface TensorSet {
@@ -12,6 +14,8 @@ export interface TensorSet {
   /** int64 `[N]`. */
   readonly labels: Tensor;
   readonly count: number;
+  /** Brings batches of images to the labels' device; absent where the images lie there. */
+  readonly transfer?: Transfer;
 }
 
 /** Per channel, `[1, C, 1, 1]` float32: a network sees pixel · scale + shift = (pixel / 255 − mean) / std. */
@@ -20,17 +24,18 @@ export interface Normalisation {
   readonly shift: Tensor;
 }
 
-export function normalisationOf(dataset: Pick<LoadedDataset, "mean" | "std">): Normalisation {
+/** @param device - where images will be normalised; default `cpu` */
+export function normalisationOf(dataset: Pick<LoadedDataset, "mean" | "std">, device = "cpu"): Normalisation {
   const channels = dataset.mean.length;
   const shape = [1, channels, 1, 1];
   return {
     scale: tensor(
       Float32Array.from(dataset.std, (std) => 1 / (255 * std)),
-      { shape },
+      { shape, device },
     ),
     shift: tensor(
       Float32Array.from(dataset.mean, (mean, channel) => -mean / dataset.std[channel]!),
-      { shape },
+      { shape, device },
     ),
   };
 }
@@ -55,23 +60,36 @@ export function normalise(images: Tensor, { scale, shift }: Normalisation): Tens
 
 /** Consecutive images `start` to `start + count`, in the set's order, normalised: for evaluation and measures. */
 export function slice(set: TensorSet, start: number, count: number, normalisation: Normalisation): Batch {
-  return scope(() => ({
-    images: normalise(set.images.narrow(0, start, count), normalisation),
-    labels: set.labels.narrow(0, start, count).clone(),
-  }));
+  return scope(() => {
+    const images = set.images.narrow(0, start, count);
+    return {
+      images: normalise(set.transfer ? images.toDevice(set.transfer.device) : images, normalisation),
+      labels: set.labels.narrow(0, start, count).clone(),
+    };
+  });
 }
+
+const gatherInto = operator<[Tensor, number, Tensor, Tensor], Tensor>("aten::index_select.out", "self dim index out");
 
 /** The images of one epoch in random order. */
 export class EpochOrder {
+  /** On the images' device, and on the labels'. */
   readonly #order: Tensor;
+  readonly #orderOfLabels: Tensor;
+  /** Images of a batch on their way. */
+  #ahead: { readonly at: number; readonly images: Tensor } | null = null;
 
-  /** @param generator - gives the order; the same state gives the same */
+  /** @param generator - of the CPU, gives the order; the same state gives the same on every device */
   constructor(
     private readonly set: TensorSet,
     private readonly batch: number,
     generator: Generator,
   ) {
-    this.#order = randperm(set.count, { generator });
+    const order = randperm(set.count, { generator });
+    const { device } = set.labels;
+    this.#orderOfLabels = device === "cpu" ? order : order.toDevice(device);
+    this.#order = set.transfer ? order : this.#orderOfLabels;
+    if (this.#order !== order) order.dispose();
   }
 
   /** Batches an epoch; the last one holds what is left. */
@@ -81,18 +99,64 @@ export class EpochOrder {
 
   /**
    * Batch `at` of the epoch, augmented and normalised: images `[B, C, H, W]` float32, labels `[B]`.
-   * @param generator - of the augmentation; asked only when there is one
+   * @param generator - of the CPU, of the augmentation; asked only when there is one
    */
   get(at: number, normalisation: Normalisation, augmentation: Augmentation, generator: Generator): Batch {
     return scope(() => {
-      const start = at * this.batch;
-      const chosen = this.#order.narrow(0, start, Math.min(this.batch, this.set.count - start));
-      const images = augment(this.set.images.indexSelect(0, chosen), augmentation, generator);
-      return { images: normalise(images, normalisation), labels: this.set.labels.indexSelect(0, chosen) };
+      const chosen = this.#chosen(this.#order, at);
+      const gathered = this.set.transfer
+        ? this.#receive(at, this.set.transfer)
+        : this.set.images.indexSelect(0, chosen);
+      const images = normalise(augment(gathered, augmentation, generator), normalisation);
+      if (this.set.transfer) gathered.dispose(); // what was fetched ahead belongs to no scope
+      const ofLabels = this.set.transfer ? this.#chosen(this.#orderOfLabels, at) : chosen;
+      return { images, labels: this.set.labels.indexSelect(0, ofLabels) };
     });
   }
 
+  /**
+   * Starts to bring the images of batch `at` to the device, so that `get` need not wait for them. Draws nothing: what is
+   * fetched ahead changes no generator, and a run can be saved in between. Does nothing where images need no transfer.
+   */
+  fetchAhead(at: number): void {
+    const { transfer } = this.set;
+    if (!transfer || at >= this.batches || this.#ahead?.at === at) return;
+    this.#dropAhead();
+    this.#ahead = { at, images: keep(this.#send(at, transfer)) };
+  }
+
   dispose(): void {
-    this.#order.dispose();
+    this.#dropAhead();
+    this.#orderOfLabels.dispose();
+    if (this.#order !== this.#orderOfLabels) this.#order.dispose();
+  }
+
+  #chosen(order: Tensor, at: number): Tensor {
+    const start = at * this.batch;
+    return order.narrow(0, start, Math.min(this.batch, this.set.count - start));
+  }
+
+  /** Gathers the images of a batch and sends them off. */
+  #send(at: number, transfer: Transfer): Tensor {
+    return scope(() => {
+      const chosen = this.#chosen(this.#order, at);
+      const staged = transfer.stage([chosen.size(0), ...this.set.images.shape.slice(1)]);
+      gatherInto(this.set.images, 0, chosen, staged);
+      return transfer.send(staged);
+    });
+  }
+
+  /** The images of a batch, fetched ahead or now. */
+  #receive(at: number, transfer: Transfer): Tensor {
+    const ahead = this.#ahead?.at === at ? this.#ahead.images : null;
+    if (ahead) this.#ahead = null;
+    const images = ahead ?? this.#send(at, transfer);
+    transfer.receive(images);
+    return images;
+  }
+
+  #dropAhead(): void {
+    this.#ahead?.images.dispose();
+    this.#ahead = null;
   }
 }

@@ -5,6 +5,7 @@ import { availableParallelism, cpus, release, totalmem, type as typeOfSystem } f
 import { blasLibrary, version as libtorchVersion } from "@stopgrad/torch";
 import type { RunEnvironment } from "../store/records.js";
 import { stopgradVersion } from "../version.js";
+import { describeDevice } from "./device.js";
 
 /** How long git may look for changed files, in milliseconds. */
 const GIT_TIMEOUT = 5000;
@@ -37,7 +38,7 @@ export async function describeEnvironment(
     libtorch: libtorchVersion(),
     blas: blasLibrary(),
     threads,
-    device,
+    device: describeDevice(device),
     precision,
     platform: `${process.platform} ${process.arch}`,
     os: [distribution(), `${typeOfSystem()} ${release()}`].filter((part) => part !== null).join(", "),

@@ -9,6 +9,7 @@ import { type Model, models } from "../models/index.js";
 import { optimizers } from "../optimizers/index.js";
 import { entryOf } from "../registry.js";
 import { rules } from "../rules/index.js";
+import { refusedDevice } from "./device.js";
 import { optionsOf } from "./run-settings.js";
 import { defineSettings } from "./settings.js";
 
@@ -25,7 +26,7 @@ export const settingsSchema = defineSettings(registries, {
     return entry.stageCount(optionsOf(entry, model), dataset.shape(optionsOf(dataset, data)));
   },
   hasClassifier: (model) => entryOf(models, model.name).hasClassifier,
-  refusedDevice: (device) => (device === "cpu" ? null : `${device} is not available yet; use cpu`),
+  refusedDevice,
   datasetSizes(data) {
     const dataset: Dataset = entryOf(datasets, data.name);
     const options = optionsOf(dataset, data);

@@ -49,11 +49,13 @@ export interface RunOutcome {
 /**
  * How many of these runs train side by side: as many as there are processors for their threads, unless `jobs` says. One
  * thread a run, the default, measures fastest: the networks' operators are too small to be shared between threads
- * (LeNet5, batch 128, two processors: 24,300 images/s in two runs of one thread, 8,300 in one run of two).
+ * (LeNet5, batch 128, two processors: 24,300 images/s in two runs of one thread, 8,300 in one run of two). Runs on a GPU
+ * share its memory, and how much one needs is not known before it trains: one after the other, unless `jobs` says.
  */
 export function sideBySide(runs: readonly RunSettings[], jobs: number | undefined): number {
   const threads = Math.max(1, ...runs.map((run) => run.threads));
-  return Math.max(1, Math.min(jobs ?? Math.floor(availableParallelism() / threads), runs.length));
+  const usual = runs.some(({ device }) => device !== "cpu") ? 1 : Math.floor(availableParallelism() / threads);
+  return Math.max(1, Math.min(jobs ?? usual, runs.length));
 }
 
 /** Which run of the store each of the settings is, and whether it is done. */
@@ -272,7 +274,7 @@ function supervise(worker: ChildProcess, job: TrainingJob, run: PlannedRun, opti
       if (worker.pid === undefined) reject(error); // it could not be started
     });
     worker.on("close", (code, signal) => {
-      if (!told) attempt(() => record({ type: "failed", message: describeEnd(run.id, code, signal, complaint) }));
+      if (!told) attempt(() => record({ type: "failed", message: describeEnd(code, signal, complaint) }));
       if (hasFailed) reject(failure);
       else resolve();
     });
@@ -291,13 +293,13 @@ function warnOfNewBeginning(step: number, run: PlannedRun, { store, fresh, onEve
 }
 
 /** Why a worker ended that has not said so itself. */
-function describeEnd(id: string, code: number | null, signal: NodeJS.Signals | null, complaint: string): string {
+function describeEnd(code: number | null, signal: NodeJS.Signals | null, complaint: string): string {
   const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
   const hint = signal === "SIGKILL" ? " (the system does this when memory runs out)" : "";
   const lines = complaint.split("\n").map((line) => line.trim());
   const telling = lines.filter((line) => line !== "" && !/^at |^Node\.js v/.test(line)); // no stack, no version
   const last = telling.find((line) => /error|what\(\)/i.test(line)) ?? telling.at(-1);
-  return `the training process ${how}${hint}${last ? `: ${last}` : ""}; stopgrad resume ${id} goes on from its last checkpoint`;
+  return `the training process ${how}${hint}${last ? `: ${last}` : ""}`;
 }
 
 function send(worker: ChildProcess, message: ParentMessage): void {

@@ -1,19 +1,9 @@
 // One run, start to end: data, network, rule, epochs, measures, checkpoints. Runs inside a worker process; everything
 // that leaves it leaves as an event.
-import {
-  all,
-  Generator,
-  isfinite,
-  memory,
-  optim,
-  resetPeakBytes,
-  scope,
-  setThreads,
-  type Tensor,
-  TorchError,
-} from "@stopgrad/torch";
+import { all, Generator, isfinite, optim, scope, setThreads, type Tensor, TorchError } from "@stopgrad/torch";
 import { datasets } from "../data/index.js";
 import { EpochOrder, type Normalisation, normalisationOf, type TensorSet, tensorSet } from "../data/loader.js";
+import { placeOn } from "../data/transfer.js";
 import { heads } from "../heads/index.js";
 import { losses } from "../losses/index.js";
 import type { MeasureName } from "../measures/index.js";
@@ -24,6 +14,7 @@ import { type LearningRule, rules } from "../rules/index.js";
 import type { MetricPoint, RunEnvironment, RunSummary } from "../store/records.js";
 import { describeSystemError } from "../system-error.js";
 import { removeUnfinished, restoreCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
+import { bytesOn, generatorOn, prepareDevice, resetPeakOn, settle } from "./device.js";
 import { describeEnvironment } from "./environment.js";
 import { evaluate } from "./evaluate.js";
 import { settingsHash } from "./identity.js";
@@ -92,30 +83,32 @@ class Training {
   ): Promise<Training> {
     const { settings } = job;
     setThreads(settings.threads);
+    prepareDevice(settings.device);
     const dataEntry = entryOf(datasets, settings.data.name);
     const dataset = await dataEntry.load(optionsOf(dataEntry, settings.data), {
       dataDirs: job.dataDirs,
       ...(settings.data.train === null ? {} : { train: settings.data.train }),
       ...(settings.data.test === null ? {} : { test: settings.data.test }),
     });
-    const before = memory().liveBytes;
+    const { device } = settings;
+    const before = bytesOn(device).live;
     const data = {
       // The same subset for every seed: seeds vary initialisation, order and augmentation.
-      train: tensorSet(dataset.train, settings.data.train, dataset, 0),
-      test: tensorSet(dataset.test, settings.data.test, dataset, 0),
-      normalisation: normalisationOf(dataset),
+      train: placeOn(tensorSet(dataset.train, settings.data.train, dataset, 0), device),
+      test: placeOn(tensorSet(dataset.test, settings.data.test, dataset, 0), device),
+      normalisation: normalisationOf(dataset, device),
     };
     const observers = Object.entries(settings.observe).map(([name, when]) => ({
       name,
       when,
       observer: createObserver(name as MeasureName, when, { ...data, classes: dataset.classes }),
     }));
-    const otherBytes = memory().liveBytes - before;
+    const otherBytes = bytesOn(device).live - before;
 
     const generators = {
       order: new Generator(0),
       augmentation: new Generator(0),
-      dropout: new Generator(streamSeed(settings.seed, "dropout")),
+      dropout: generatorOn(device, streamSeed(settings.seed, "dropout")),
     };
     const rule = createRule(settings, dataset.shape, dataset.classes, generators.dropout);
     const state: TrainingState = {
@@ -235,6 +228,7 @@ class Training {
   /** The steps that are left of an epoch. @throws Stopped */
   async #trainEpoch(totalSteps: number): Promise<void> {
     const { settings } = this.job;
+    const { device } = settings;
     const { batch, augment } = settings.data;
     const state = this.#state;
     const { running } = state;
@@ -247,18 +241,21 @@ class Training {
     }
     const order = new EpochOrder(this.data.train, batch, this.generators.order);
     try {
-      resetPeakBytes();
+      settle(device);
+      resetPeakOn(device);
       let started = performance.now();
       let progressAt = started;
       let breatheAt = started;
       const pause = () => {
+        settle(device);
         const seconds = (performance.now() - started) / 1000;
         state.seconds += seconds;
         running.seconds += seconds;
-        state.peakBytes = Math.max(state.peakBytes, memory().peakBytes - this.otherBytes);
+        state.peakBytes = Math.max(state.peakBytes, bytesOn(device).peak - this.otherBytes);
       };
       const goOn = () => {
-        resetPeakBytes();
+        settle(device);
+        resetPeakOn(device);
         started = performance.now();
       };
       while (state.stepInEpoch < order.batches) {
@@ -311,7 +308,7 @@ class Training {
     const state = this.#state;
     scope(() => {
       const batch = order.get(state.stepInEpoch, this.data.normalisation, augmentation, this.generators.augmentation);
-      const result = this.rule.step(batch);
+      const result = this.rule.step(batch, () => order.fetchAhead(state.stepInEpoch + 1));
       const wrong = result.losses.find(({ loss }) => !Number.isFinite(loss));
       if (wrong) {
         throw new Error(
@@ -460,6 +457,8 @@ export function createRule(
     generator: new Generator(streamSeed(settings.seed, "backbone")),
     dropoutGenerator,
   });
+  // Initial values are the CPU's draws, the same on every device.
+  if (settings.device !== "cpu") backbone.to({ device: settings.device });
   const loss = entryOf(losses, settings.objective.loss.name);
   const head = entryOf(heads, settings.objective.head.name);
   const rule = entryOf(rules, settings.rule.name);

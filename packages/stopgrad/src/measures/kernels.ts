@@ -102,7 +102,7 @@ export function centre(gram: Tensor): Tensor {
   });
 }
 
-/** I of a square matrix's size and type. */
+/** I of a square matrix's size, type and device. */
 export function identityLike(matrix: Tensor): Tensor {
-  return eye(matrix.size(0), { dtype: matrix.dtype });
+  return eye(matrix.size(0), { dtype: matrix.dtype, device: matrix.device });
 }

@@ -58,7 +58,7 @@ export function logisticRegression(
   const { l2, tolerance = 1e-4, iterations: limit = 500, breathe } = options;
   return scope(() => {
     const problem = new Problem(x, labels, classes, l2);
-    let point = zeros([x.size(1) + 1, classes], { dtype: x.dtype });
+    let point = zeros([x.size(1) + 1, classes], { dtype: x.dtype, device: x.device });
     let { value, gradient } = problem.evaluate(point);
     const pairs: { s: Tensor; y: Tensor; curvature: number }[] = [];
     let iterations = 0;

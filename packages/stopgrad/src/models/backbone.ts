@@ -2,7 +2,7 @@
 // cut and representations measured. A model knows nothing of losses, heads or cuts.
 import { type Generator, nn, noGrad, scope, type Tensor, zeros } from "@stopgrad/torch";
 import type { RegistryEntry } from "../registry.js";
-import { inPrecision, layOutFor, type Precision } from "./precision.js";
+import { type DeviceKind, deviceOf, inPrecision, kindOf, layOutFor, type Precision } from "./precision.js";
 
 /** `[C, H, W]` of an image, or `[D]` of a vector. */
 export type FeatureShape = readonly number[];
@@ -26,10 +26,11 @@ export class Stage extends nn.Module {
 
   /** See `Backbone.usePrecision`. */
   precision: Precision = "float32";
+  deviceKind: DeviceKind = "cpu";
 
   /** In a scope of its own: what autograd does not need is freed at once. */
   override forward(input: Tensor): Tensor {
-    return scope(() => inPrecision(this.precision, () => this.body(input)));
+    return scope(() => inPrecision(this.precision, () => this.body(input), this.deviceKind));
   }
 }
 
@@ -50,9 +51,13 @@ export class Backbone extends nn.Module {
     if (this.classifier) yield* this.classifier.namedChildren();
   }
 
-  /** Computes every stage, and so its output, in `precision` from now on. Returns itself. */
+  /** Computes every stage, and so its output, in `precision` from now on, on the device it is on now. Returns itself. */
   usePrecision(precision: Precision): this {
-    for (const stage of this.classifier ? [...this.stages, this.classifier] : this.stages) stage.precision = precision;
+    const deviceKind = kindOf(deviceOf(this));
+    for (const stage of this.classifier ? [...this.stages, this.classifier] : this.stages) {
+      stage.precision = precision;
+      stage.deviceKind = deviceKind;
+    }
     layOutFor(precision, this);
     return this;
   }
@@ -103,7 +108,7 @@ export function stageShapes(backbone: Backbone, inputShape: readonly number[]): 
   try {
     return noGrad(() =>
       scope(() => {
-        let features = zeros([1, ...inputShape]);
+        let features = zeros([1, ...inputShape], { device: deviceOf(backbone) });
         return backbone.stages.map((stage) => {
           features = stage.forward(features);
           return features.shape.slice(1);

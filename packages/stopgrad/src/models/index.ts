@@ -13,7 +13,7 @@ export {
   Stage,
   stageShapes,
 } from "./backbone.js";
-export { inPrecision, type Precision, precisions } from "./precision.js";
+export { deviceOf, inPrecision, kindOf, type Precision, precisions } from "./precision.js";
 
 export const models = { lenet5, mlp, resnet18 } satisfies Record<string, Model>;
 export type ModelName = keyof typeof models;

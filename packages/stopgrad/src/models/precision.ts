@@ -5,8 +5,21 @@ export const precisions = ["float32", "bfloat16"] as const;
 /** `bfloat16`: convolutions, linear layers and what lies between them in 16 bits, by libtorch's autocast. */
 export type Precision = (typeof precisions)[number];
 
+/** Kinds of device whose precision differs. */
+export type DeviceKind = "cpu" | "cuda";
+
+/** `cuda` of `cuda:1`. */
+export function kindOf(device: string): DeviceKind {
+  return device.startsWith("cuda") ? "cuda" : "cpu";
+}
+
+/** Where a module's parameters are; `cpu` where it has none. */
+export function deviceOf(module: nn.Module): string {
+  return module.parameters()[0]?.device ?? "cpu";
+}
+
 /** Runs a forward pass in a precision. Backward passes belong outside: each operator takes the type of its forward. */
-export function inPrecision<R>(precision: Precision, forward: () => R, device: "cpu" | "cuda" = "cpu"): R {
+export function inPrecision<R>(precision: Precision, forward: () => R, device: DeviceKind = "cpu"): R {
   return precision === "float32" ? forward() : autocast(precision, forward, { device });
 }
 

@@ -5,16 +5,32 @@
 // backward at once, and its output goes on behind a stop-gradient. Only one module's activations are alive at a time.
 // One optimizer step follows for all: activations were computed with the weights before it, so that stepping module by
 // module would give the same.
-import { crossEntropy, nn, type optim, scope, type Tensor, TorchError } from "@stopgrad/torch";
+//
+// On a GPU a step only starts work; its losses are read once, after the optimizer's step, because reading waits.
+import { crossEntropy, nn, type optim, scope, stack, type Tensor, TorchError } from "@stopgrad/torch";
 import { z } from "zod";
-import { type Backbone, forwardThrough, inPrecision, type Stage, stageShapes } from "../models/index.js";
+import {
+  type Backbone,
+  deviceOf,
+  forwardThrough,
+  inPrecision,
+  kindOf,
+  type Stage,
+  stageShapes,
+} from "../models/index.js";
+import { Replayed, recordOnGpu } from "./replayed.js";
 import type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
+
+const options = z.strictObject({
+  /** Record forward and backward passes as a CUDA graph and replay them; the CPU computes as ever. */
+  graph: z.boolean().optional(),
+});
 
 export const partitioned: Rule = {
   summary: "one local loss for each module of the partition: end to end (1), block-wise (K) or layer-wise (stage)",
   source: "arXiv 2402.09050, eqs. 1-2; arXiv 2312.07636",
-  options: z.strictObject({}),
-  create: (_, context) => new PartitionedRule(context),
+  options,
+  create: (given, context) => new PartitionedRule(context, options.parse(given).graph ?? false),
 };
 
 /** Consecutive stages between two stop-gradients, and what its loss looks through. */
@@ -42,6 +58,15 @@ class Heads extends nn.Module {
   }
 }
 
+/** A loss of a batch, or the number of right answers: read at once on the CPU, a float32 scalar on a GPU. */
+type Reading = number | Tensor;
+
+/** What a pass over all modules finds, in the network's order. */
+interface Readings {
+  readonly losses: readonly Reading[];
+  readonly correct: Reading;
+}
+
 class PartitionedRule implements LearningRule {
   readonly backbone: Backbone;
   readonly auxiliary: nn.Module | null;
@@ -50,10 +75,18 @@ class PartitionedRule implements LearningRule {
   /** The classifier, when it is trained on the last module's detached output. */
   readonly #detachedClassifier: Stage | null;
   readonly #optimizer: optim.Optimizer;
+  /** Names of what has a loss, in the order of `Readings.losses`. */
+  readonly #lossNames: readonly string[];
+  readonly #onGpu: boolean;
+  /** Null where steps are computed afresh. */
+  readonly #replayed: Replayed<Readings> | null;
 
-  constructor(context: RuleContext) {
+  constructor(context: RuleContext, graph: boolean) {
     const { backbone, loss, head, precision } = context;
     this.backbone = backbone.usePrecision(precision);
+    const device = deviceOf(backbone);
+    const deviceKind = kindOf(device);
+    this.#onGpu = deviceKind === "cuda";
     const shapes = stageShapes(backbone, context.inputShape);
     const localLoss = (output: Tensor, labels: Tensor) => loss.entry.compute(loss.options, { output, labels });
 
@@ -74,8 +107,11 @@ class PartitionedRule implements LearningRule {
         outputs: context.classes,
         generator: context.headGenerator,
       });
+      if (made && this.#onGpu) made.to({ device });
       if (made) heads.set(name, made);
-      const readout = made && { forward: (hidden: Tensor) => inPrecision(precision, () => made.forward(hidden)) };
+      const readout = made && {
+        forward: (hidden: Tensor) => inPrecision(precision, () => made.forward(hidden), deviceKind),
+      };
       return { name, stages, readout, loss: localLoss };
     });
     this.moduleNames = this.#modules.map((module) => module.name);
@@ -84,28 +120,49 @@ class PartitionedRule implements LearningRule {
       ...backbone.parameters(),
       ...(this.auxiliary?.parameters() ?? []),
     ]);
+    const classifierName = this.#detachedClassifier?.name;
+    this.#lossNames = classifierName === undefined ? this.moduleNames : [...this.moduleNames, classifierName];
+    this.#replayed =
+      graph && this.#onGpu
+        ? new Replayed((batch) => this.#passes(batch), this.#optimizer.parameters, recordOnGpu(device))
+        : null;
   }
 
-  step({ images, labels }: Batch): StepResult {
+  step(batch: Batch, meanwhile?: () => void): StepResult {
     this.backbone.train();
     this.auxiliary?.train();
-    this.#optimizer.zeroGrad();
-    const losses: { module: string; loss: number }[] = [];
-    let correct = 0;
+    return scope(() => {
+      const readings = this.#replayed ? this.#replayed.run(batch) : this.#passes(batch);
+      this.#optimizer.step();
+      if (this.#onGpu) meanwhile?.();
+      const values = read([...readings.losses, readings.correct]);
+      const losses = this.#lossNames.map((module, at) => ({ module, loss: values[at]! }));
+      return { losses, loss: losses.at(-1)!.loss, correct: values.at(-1)! };
+    });
+  }
 
-    scope(() => {
+  /** Every module's forward and backward pass: the gradients of a step. */
+  #passes({ images, labels }: Batch): Readings {
+    this.#optimizer.zeroGrad();
+    const losses: Reading[] = [];
+    let correct: Reading = 0;
+    return scope(() => {
       let features = images;
       for (const [at, module] of this.#modules.entries()) {
         const predicts = at === this.#modules.length - 1 && this.#detachedClassifier === null;
-        const output = scope(() => {
+        const { output, ...found } = scope(() => {
           const hidden = forwardThrough(module.stages, features);
           const seen = module.readout ? module.readout.forward(hidden) : hidden;
           const loss = module.loss(inFull(seen), labels);
           loss.backward();
-          losses.push({ module: module.name, loss: loss.item() });
-          if (predicts) correct = countCorrect(seen, labels);
-          return hidden.detach();
+          return {
+            loss: this.#reading(loss),
+            correct: predicts ? this.#reading(correctIn(seen, labels)) : 0,
+            output: hidden.detach(),
+          };
         });
+        losses.push(found.loss);
+        if (predicts) correct = found.correct;
         if (features !== images) features.dispose();
         features = output;
       }
@@ -114,13 +171,15 @@ class PartitionedRule implements LearningRule {
         const logits = inFull(classifier.forward(features));
         const loss = crossEntropy(logits, labels);
         loss.backward();
-        losses.push({ module: classifier.name, loss: loss.item() });
-        correct = countCorrect(logits, labels);
+        losses.push(this.#reading(loss));
+        correct = this.#reading(correctIn(logits, labels));
       }
+      return { losses, correct };
     });
+  }
 
-    this.#optimizer.step();
-    return { losses, loss: losses.at(-1)!.loss, correct };
+  #reading(scalar: Tensor): Reading {
+    return this.#onGpu ? scalar.detach().to("float32") : scalar.item();
   }
 
   logits(images: Tensor): Tensor {
@@ -151,6 +210,7 @@ class PartitionedRule implements LearningRule {
   }
 
   dispose(): void {
+    this.#replayed?.dispose();
     this.#optimizer.dispose();
     this.auxiliary?.dispose();
     this.backbone.dispose();
@@ -171,7 +231,18 @@ function inFull(seen: Tensor): Tensor {
 
 /** How many rows of `[N, K]` have their largest entry at the label. */
 export function countCorrect(logits: Tensor, labels: Tensor): number {
-  return scope(() => logits.argmax(1).eq(labels).sum().item());
+  return scope(() => correctIn(logits, labels).item());
+}
+
+/** The same as an int64 scalar. */
+function correctIn(logits: Tensor, labels: Tensor): Tensor {
+  return logits.argmax(1).eq(labels).sum();
+}
+
+/** Numbers of readings; those on a GPU, all or none, in one transfer. */
+function read(readings: readonly Reading[]): number[] {
+  const tensors = readings.filter((reading) => typeof reading !== "number");
+  return tensors.length === 0 ? (readings as number[]) : stack(tensors, 0).toNumbers();
 }
 
 /**

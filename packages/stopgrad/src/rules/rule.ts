@@ -29,8 +29,12 @@ export interface LearningRule {
   readonly auxiliary: nn.Module | null;
   /** Names of the gradient-isolated modules, first to last. */
   readonly moduleNames: readonly string[];
-  /** One optimizer step on one batch, in training mode. */
-  step(batch: Batch): StepResult;
+  /**
+   * One optimizer step on one batch, in training mode. The batch is on the backbone's device.
+   * @param meanwhile - called when a GPU has been given all of the step's work, before its results are waited for: what
+   *   the processor does here costs no time. It must not depend on the step, and is not called on the CPU
+   */
+  step(batch: Batch, meanwhile?: () => void): StepResult;
   /** Normalised images `[N, C, H, W]` → logits `[N, K]`, float32, for evaluation. */
   logits(images: Tensor): Tensor;
   setLearningRate(rate: number): void;
@@ -45,6 +49,7 @@ export interface LearningRule {
 }
 
 export interface RuleContext {
+  /** On the device where the rule trains it; heads join it there. */
   backbone: Backbone;
   /** `[C, H, W]`. */
   inputShape: readonly number[];

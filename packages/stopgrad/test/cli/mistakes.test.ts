@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { refusedDevice } from "../../src/experiment/device.js";
 import {
   type Finished,
   finalTensors,
@@ -84,7 +85,7 @@ describe("wrong usage: exit code 2 and one sentence", () => {
       ["compare", "tiny.yaml", "variants.layer-wise.objective.head=none"],
       "override variants.layer-wise.objective.head=none: variants.layer-wise.objective.head: cross-entropy needs class scores from every module, and head none gives none; use head: linear",
     ],
-    [["compare", "tiny.yaml", "device=cuda"], "override device=cuda: device: cuda is not available yet; use cpu"],
+    [["compare", "tiny.yaml", "device=cuda:99"], `override device=cuda:99: device: ${refusedDevice("cuda:99")}`],
     [
       ["data", "check", "mnits"],
       "unknown data set: mnits; did you mean mnist? (known: glyphs, mnist, cifar10, cifar100)",

@@ -1,4 +1,5 @@
 // Experiment files against what is really registered.
+import { cuda } from "@stopgrad/torch";
 import { describe, expect, test } from "vitest";
 import { documentFromText } from "../../src/experiment/document.js";
 import { settingsSchema } from "../../src/experiment/registries.js";
@@ -63,7 +64,13 @@ describe("an override", () => {
     expect(() => expand(file("lenet5"), ["model=&a {name: *a}"])).toThrow(/an anchor contains itself/);
   });
 
-  test("of the device is refused until there is one", () => {
-    expect(() => expand(file("lenet5"), ["device=cuda"])).toThrow(/device: cuda is not available yet; use cpu/);
+  test.skipIf(cuda.isAvailable())("of the device is refused where there is none, saying what was found", () => {
+    expect(() => expand(file("lenet5"), ["device=cuda"])).toThrow(
+      /device: cuda cannot be used, because libtorch [\d.]+ (is built without|has) CUDA.*; use cpu/,
+    );
+  });
+
+  test("of a device that is no place to train is refused, without looking for it", () => {
+    expect(() => expand(file("lenet5"), ["device=meta"])).toThrow(/device: expected cpu, cuda or cuda:1, got "meta"/);
   });
 });

@@ -245,9 +245,7 @@ describe.skipIf(process.platform !== "linux")("SIGKILL", () => {
     expect(finished.code).toBe(1);
     expect(json(finished)).toMatchObject({ run: id, status: "failed" });
     expect(json(finished).error).toMatch(
-      new RegExp(
-        `^the training process was ended by SIGKILL .*stopgrad resume ${id} goes on from its last checkpoint$`,
-      ),
+      /^the training process was ended by SIGKILL \(the system does this when memory runs out\)$/,
     );
 
     const again = await stopgrad(["train", file, "--runs", runs]);

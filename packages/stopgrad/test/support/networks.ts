@@ -52,25 +52,24 @@ export interface RuleSetup extends NetworkSetup {
   loss?: LocalLoss;
   optimizer?: OptimizerName;
   settings?: Record<string, unknown>;
+  /** Of the rule itself. */
+  ruleOptions?: Record<string, unknown>;
 }
 
 export function makeRule(setup: RuleSetup): LearningRule {
   const backbone = makeBackbone(setup);
-  return rules.partitioned.create(
-    {},
-    {
-      backbone,
-      inputShape: setup.inputShape ?? [3, 16, 16],
-      classes: setup.classes ?? 10,
-      precision: setup.precision ?? "float32",
-      moduleSizes: moduleSizes(setup.partition ?? 1, backbone.stages.length),
-      classifier: setup.classifier ?? "attached",
-      loss: { entry: setup.loss ?? losses["cross-entropy"], options: {} },
-      head: { entry: heads[setup.head ?? "linear"], options: {} },
-      optimizer: { entry: optimizers[setup.optimizer ?? "adam"], settings: optimizerSettings(setup) },
-      headGenerator: new Generator((setup.seed ?? 1) + 2000),
-    },
-  );
+  return rules.partitioned.create(setup.ruleOptions ?? {}, {
+    backbone,
+    inputShape: setup.inputShape ?? [3, 16, 16],
+    classes: setup.classes ?? 10,
+    precision: setup.precision ?? "float32",
+    moduleSizes: moduleSizes(setup.partition ?? 1, backbone.stages.length),
+    classifier: setup.classifier ?? "attached",
+    loss: { entry: setup.loss ?? losses["cross-entropy"], options: {} },
+    head: { entry: heads[setup.head ?? "linear"], options: {} },
+    optimizer: { entry: optimizers[setup.optimizer ?? "adam"], settings: optimizerSettings(setup) },
+    headGenerator: new Generator((setup.seed ?? 1) + 2000),
+  });
 }
 
 export function optimizerSettings({ settings }: Pick<RuleSetup, "settings">) {

@@ -7,6 +7,7 @@ import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
 import { writeWhole } from "./atomic-write.js";
 import { FileMap } from "./mapping.js";
+import { namedTensors } from "./named-tensors.js";
 import { npyDataSize, npyHeader, readArray, readArrayHeader, writeArrayData } from "./npy.js";
 import {
   type ByteSource,
@@ -103,7 +104,7 @@ export function writeNpz(
   options: WriteNpzOptions = {},
 ): void {
   const named = new Map<string, Tensor>();
-  for (const [given, tensor] of tensors instanceof Map ? tensors : Object.entries(tensors)) {
+  for (const [given, tensor] of namedTensors("writeNpz", tensors)) {
     const name = plainName(given);
     // What unpacks the archive makes files of the names.
     if (name === "" || name.length > 1000 || /^\/|\\|\0|(^|\/)\.\.(\/|$)/.test(name)) {

@@ -10,6 +10,7 @@ import { scope } from "../scope.js";
 import { elementSize, type Tensor } from "../tensor.js";
 import { writeWhole } from "./atomic-write.js";
 import { FileMap } from "./mapping.js";
+import { namedTensors } from "./named-tensors.js";
 import { FileFormatError, listed, type OpenFile, type Refuse, shown, withFile } from "./open-file.js";
 import { blamingFile, MOST_DIMENSIONS, tensorFromPieces, writePieces } from "./tensor-bytes.js";
 
@@ -54,11 +55,12 @@ export interface SaveOptions {
  */
 export function saveSafetensors(
   path: string,
-  tensors: ReadonlyMap<string, Tensor>,
+  tensors: ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>,
   metadata: Readonly<Record<string, string>> = {},
   options: SaveOptions = {},
 ): void {
-  if (tensors.has("__metadata__")) {
+  const named = namedTensors("saveSafetensors", tensors);
+  if (named.has("__metadata__")) {
     throw new FileFormatError(path, 'a tensor cannot be called "__metadata__": that name is the format\'s own');
   }
   const kept: [string, string][] = Object.entries(metadata).filter(([key]) => key !== CHECKSUM_KEY);
@@ -67,7 +69,7 @@ export function saveSafetensors(
       throw new FileFormatError(path, `expected the metadata "${key}" to be a string, got ${typeof value}`);
     }
   }
-  const entries = Array.from(tensors, ([name, tensor]) => ({ name, tensor, dtype: tensor.dtype }));
+  const entries = Array.from(named, ([name, tensor]) => ({ name, tensor, dtype: tensor.dtype }));
   entries.sort(
     (a, b) => rankOf.get(a.dtype)! - rankOf.get(b.dtype)! || Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
   );

@@ -184,7 +184,7 @@ function oneCycle(where: string, options: OneCycleOptions) {
   const turn = rising * steps - 1;
   return (step: number, start: number, middle: number, end: number): number => {
     const at = Math.min(step, steps - 1);
-    if (at <= turn) return between(start, middle, at / turn);
+    if (at <= turn) return between(start, middle, turn === 0 ? 1 : at / turn);
     return between(middle, end, (at - turn) / (steps - 1 - turn));
   };
 }

@@ -12,6 +12,8 @@ const processWide = new Set(["setThreads", "setCacheLimit", "buildFolder"]);
 /** Of the addon: what ends or changes the process, and what leaves an owner's duty behind. */
 const addonLeftOut = new Set(["setErrorClass", "setThreads", "setCacheLimit", "schemas"]);
 
+/** A list without entries that says it is as long as can be. */
+const sparse = new Array(2 ** 32 - 1);
 const several = [0, 1, 1, 2, 2, 3, 4, 6];
 
 const isClass = (value) => typeof value === "function" && /^class\b/.test(Function.prototype.toString.call(value));
@@ -32,7 +34,9 @@ export function areasOf({ torch, addon, cases, decode, folder }) {
   const unary = functions.filter(([, value]) => value.length <= 1).map(([name]) => name);
   const layers = Object.entries(nn).filter(([, value]) => isClass(value));
   const optimizers = ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"];
-  const schedules = Object.entries(optim).filter(([name]) => /Schedule$|Momentum$/.test(name) && name !== "sequentialSchedule");
+  const schedules = Object.entries(optim).filter(
+    ([name]) => /Schedule$|Momentum$/.test(name) && name !== "sequentialSchedule",
+  );
   const members = Object.getOwnPropertyNames(Tensor.prototype).filter((name) => name !== "constructor");
   const schemas = addon.schemas().map(parseSchema);
   const addonNames = Object.keys(addon).filter((name) => !addonLeftOut.has(name));
@@ -41,7 +45,10 @@ export function areasOf({ torch, addon, cases, decode, folder }) {
   const path = join(folder, "file");
   const whole = wholeFiles(torch, path);
 
-  const args = (/** @type {Garbage} */ g, first = []) => [...first, ...Array.from({ length: g.pick(several) }, () => g.value())];
+  const args = (/** @type {Garbage} */ g, first = []) => [
+    ...first,
+    ...Array.from({ length: g.pick(several) }, () => g.value()),
+  ];
 
   /** @type {Record<string, [weight: number, choose: (g: Garbage) => Call]>} */
   const areas = {
@@ -66,7 +73,9 @@ export function areasOf({ torch, addon, cases, decode, folder }) {
             if (optional) given[at] = { ...chosen, ...g.options() };
             else if (typeof chosen === "number") given[at] = g.number();
             else if (Array.isArray(chosen) && g.chance(0.7)) {
-              given[at] = g.chance(0.2) ? g.trap(chosen) : chosen.with?.(0, 0) ?? chosen.map((item) => (g.chance(0.4) ? g.number() : item));
+              given[at] = g.chance(0.2)
+                ? g.trap(chosen)
+                : (chosen.with?.(0, 0) ?? chosen.map((item) => (g.chance(0.4) ? g.number() : item)));
             } else given[at] = g.value();
             return torch[name](...given);
           },
@@ -82,7 +91,8 @@ export function areasOf({ torch, addon, cases, decode, folder }) {
           run: () => {
             const self = g.tensor();
             const { get, set, value } = Object.getOwnPropertyDescriptor(Tensor.prototype, name);
-            if (value) return value.apply(g.chance(0.97) ? self : g.value(), args(g));
+            if (value)
+              return (g.torch.toldOf?.(name, value) ?? value).apply(g.chance(0.97) ? self : g.value(), args(g));
             if (set && g.chance(0.7)) self[name] = g.value();
             return get.call(self);
           },
@@ -97,7 +107,10 @@ export function areasOf({ torch, addon, cases, decode, folder }) {
           name,
           run: () => {
             const usual = () => (g.chance(0.7) ? 1 + g.below(4) : g.value());
-            const layer = new Layer(...Array.from({ length: g.pick([0, 1, 2, 2, 3, 3]) }, usual), ...(g.chance(0.3) ? [g.options()] : []));
+            const layer = new Layer(
+              ...Array.from({ length: g.pick([0, 1, 2, 2, 3, 3]) }, usual),
+              ...(g.chance(0.3) ? [g.options()] : []),
+            );
             if (!(layer instanceof nn.Module)) return layer;
             try {
               if (g.chance(0.2)) layer.eval();
@@ -159,8 +172,23 @@ export function areasOf({ torch, addon, cases, decode, folder }) {
     modes: [
       7,
       (g) => {
-        const name = g.pick(["noGrad", "enableGrad", "autocast", "forwardGradient", "detectAnomaly", "scope", "jvp", "vjp", "hvp", "grad"]);
-        const inner = g.chance(0.5) ? areas.almostRight[1](g) : g.chance(0.5) ? areas.modes[1](g) : areas.operators[1](g);
+        const name = g.pick([
+          "noGrad",
+          "enableGrad",
+          "autocast",
+          "forwardGradient",
+          "detectAnomaly",
+          "scope",
+          "jvp",
+          "vjp",
+          "hvp",
+          "grad",
+        ]);
+        const inner = g.chance(0.5)
+          ? areas.almostRight[1](g)
+          : g.chance(0.5)
+            ? areas.modes[1](g)
+            : areas.operators[1](g);
         return { name: `${name} of ${inner.name}`, run: () => inMode(torch, g, name, inner.run, unary) };
       },
     ],
@@ -193,10 +221,7 @@ export function areasOf({ torch, addon, cases, decode, folder }) {
         return { name, run: () => readDamaged(torch, g, name, bytes, path) };
       },
     ],
-    scopes: [
-      3,
-      (g) => ({ name: "scope, keep, dispose", run: () => misuseScopes(torch, g) }),
-    ],
+    scopes: [3, (g) => ({ name: "scope, keep, dispose", run: () => misuseScopes(torch, g) })],
     operators: [
       30,
       (g) => {
@@ -205,7 +230,9 @@ export function areasOf({ torch, addon, cases, decode, folder }) {
           name: schema.name,
           run: () => {
             const call = torch.operator(schema.name, g.chance(0.95) ? "" : "self other");
-            const given = schema.arguments.map((argument) => (g.chance(0.04) ? g.value() : valueFor(g, argument)));
+            const given = schema.arguments.map((argument) =>
+              g.chance(0.04) ? (g.chance(0.1) ? sparse : g.value()) : valueFor(g, argument),
+            );
             if (g.chance(0.03)) given.length = g.below(given.length + 1);
             if (g.chance(0.03)) given.push(g.value());
             return call(...given);
@@ -239,8 +266,12 @@ function optimizerAction(torch, g, optimizer, parameters) {
       optimizer.groups[0].settings[g.pick(["learningRate", "momentum", "betas", "epsilon", "nesterov"])] = g.value();
     },
     () => optimizer.loadStateDict(g.chance(0.5) ? optimizer.stateDict() : g.value()),
-    () => optimizer.loadStateDict(new Map([...optimizer.stateDict()].map(([name, value]) => [name, g.chance(0.2) ? g.tensor() : value]))),
-    () => torch.optim.clipGradNorm_(g.chance(0.8) ? parameters : g.value(), g.number(), g.chance(0.5) ? {} : g.options()),
+    () =>
+      optimizer.loadStateDict(
+        new Map([...optimizer.stateDict()].map(([name, value]) => [name, g.chance(0.2) ? g.tensor() : value])),
+      ),
+    () =>
+      torch.optim.clipGradNorm_(g.chance(0.8) ? parameters : g.value(), g.number(), g.chance(0.5) ? {} : g.options()),
     () => torch.optim.clipGradValue_(g.chance(0.8) ? parameters : g.value(), g.number()),
     () => {
       parameter.grad = g.chance(0.5) ? g.plainTensor({ shape: parameter.shape, dtype: parameter.dtype }) : g.tensor();
@@ -254,7 +285,10 @@ function optimizerAction(torch, g, optimizer, parameters) {
     () => {
       optimizer.groups[0].steps.fill(g.number());
     },
-    () => structuredClone(optimizer.groups[0].steps, { transfer: [optimizer.groups[0].steps.buffer] }),
+    () => {
+      const { steps } = optimizer.groups[0];
+      if (steps.buffer.byteLength > 0) structuredClone(steps.buffer, { transfer: [steps.buffer] });
+    },
   ])();
 }
 
@@ -336,7 +370,18 @@ function callAddon(torch, addon, g, name) {
   };
   let given;
   if (name === "call") {
-    const wanted = g.pick(["relu", "add.Tensor", "stack", "zeros", "conv2d", "index.Tensor", "clamp", "uniform_", "topk", "cat"]);
+    const wanted = g.pick([
+      "relu",
+      "add.Tensor",
+      "stack",
+      "zeros",
+      "conv2d",
+      "index.Tensor",
+      "clamp",
+      "uniform_",
+      "topk",
+      "cat",
+    ]);
     const { index } = addon.findOperator(`aten::${wanted.split(".")[0]}`, wanted.split(".")[1] ?? "");
     given = [g.chance(0.9) ? index : g.value(), ...Array.from({ length: g.pick(several) }, () => g.value())];
   } else if (/Step$|^clip|^zeroGrad$/.test(name)) {
@@ -355,21 +400,29 @@ function callAddon(torch, addon, g, name) {
     for (let i = 0; i < rest[0]; i++) given.push(g.chance(0.95) ? g.number() : g.value());
     for (let i = 0; i < rest[1]; i++) given.push(g.chance(0.95) ? g.chance(0.5) : g.value());
   } else if (name === "fromBytes" && g.chance(0.7)) {
-    const bytes = g.pick([new Float32Array(4), new Uint8Array(16), new Float64Array(2), new Float32Array(new SharedArrayBuffer(16))]);
+    const bytes = g.pick([
+      new Float32Array(4),
+      new Uint8Array(16),
+      new Float64Array(2),
+      new Float32Array(new SharedArrayBuffer(16)),
+    ]);
     const shape = g.chance(0.5) ? [4] : [2, 2];
     // The shape is read while its getter takes the bytes away.
     if (g.chance(0.4)) {
       Object.defineProperty(shape, 0, {
         enumerable: true,
         get: () => {
-          if (bytes.buffer instanceof ArrayBuffer && bytes.byteLength) structuredClone(bytes, { transfer: [bytes.buffer] });
+          if (bytes.buffer instanceof ArrayBuffer && bytes.byteLength)
+            structuredClone(bytes, { transfer: [bytes.buffer] });
           return 4;
         },
       });
     }
     given = [bytes, g.chance(0.8) ? "float32" : g.dtype(), shape];
   } else {
-    given = Array.from({ length: g.pick([0, 1, 2, 3, 5]) }, () => (g.chance(0.5) ? g.tensor() : g.value()));
+    given = Array.from({ length: g.pick([0, 1, 2, 3, 5]) }, () =>
+      g.chance(0.5) ? g.tensor() : g.chance(0.02) ? sparse : g.value(),
+    );
   }
   // What is recorded twice holds itself: a cycle that only PyTorch's users may make.
   if (name === "backward" && given.length > 3) given[3] = false;
@@ -404,12 +457,17 @@ function wholeFiles(torch, path) {
     ["npz", written(() => torch.writeNpz(path, some()))],
     ["npz compressed", written(() => torch.writeNpz(path, some(), { compressed: true }))],
     ["safetensors", written(() => torch.saveSafetensors(path, new Map(Object.entries(some())), { note: "kept" }))],
-    ["checkpoint", written(() => torch.saveCheckpoint(path, { model: new Map(Object.entries(some())), epoch: 3, names: ["a"] }))],
+    [
+      "checkpoint",
+      written(() => torch.saveCheckpoint(path, { model: new Map(Object.entries(some())), epoch: 3, names: ["a"] })),
+    ],
   ];
 }
 
 function readDamaged(torch, g, name, bytes, path) {
-  const damaged = g.chance(0.1) ? Buffer.from(Array.from({ length: g.below(200) }, () => g.below(256))) : Buffer.from(bytes);
+  const damaged = g.chance(0.1)
+    ? Buffer.from(Array.from({ length: g.below(200) }, () => g.below(256)))
+    : Buffer.from(bytes);
   for (let left = g.pick([0, 1, 1, 2, 5, 20]); left > 0; left--) {
     const at = g.chance(0.5) ? g.below(Math.min(damaged.length, 256)) : g.below(damaged.length);
     damaged[at] = g.chance(0.5) ? damaged[at] ^ (1 << g.below(8)) : g.below(256);

@@ -3,7 +3,7 @@
 //
 // `node campaign.mjs --seed 1 --calls 100000 [--areas operators,addon] [--match aten::] [--unchecked] [--explain]`
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -23,7 +23,17 @@ export async function campaign({ calls, from = 0, most = 50, piece = 10_000, ...
   const started = performance.now();
   const folder = mkdtempSync(join(tmpdir(), "stopgrad-fuzzing-"));
   const progress = join(folder, "progress");
-  const total = { seed: order.seed, calls: 0, answers: 0, errors: 0, seconds: 0, rss: 0, byArea: {}, slowest: { seconds: 0, name: "" }, faults: [] };
+  const total = {
+    seed: order.seed,
+    calls: 0,
+    answers: 0,
+    errors: 0,
+    seconds: 0,
+    rss: 0,
+    byArea: {},
+    slowest: { seconds: 0, name: "" },
+    faults: [],
+  };
   let next = from;
   let dead = 0;
   while (next < from + calls && dead < most) {
@@ -41,13 +51,18 @@ export async function campaign({ calls, from = 0, most = 50, piece = 10_000, ...
         sum[0] += answers;
         sum[1] += errors;
       }
+    }
+    if (!problem) {
       next = to;
     } else {
-      const [, call, name] = /^(\d+) (.*)/.exec(readFileSync(progress, "utf8").trim()) ?? [null, next, "before the first call"];
+      const [, call, name] = /^(\d+) (.*)/.exec(readFileSync(progress, "utf8").trim()) ?? [
+        null,
+        next,
+        "before the first call",
+      ];
       dead++;
       total.faults.push({ call: Number(call), name, problem });
       if (order.explain) process.stderr.write(`${call} ${name}: ${problem}\n`);
-      total.calls += Number(call) - next + 1;
       next = Number(call) + 1;
     }
   }
@@ -57,6 +72,7 @@ export async function campaign({ calls, from = 0, most = 50, piece = 10_000, ...
 }
 
 function runChild(order) {
+  rmSync(`${order.progress}.report`, { force: true });
   return new Promise((resolve) => {
     const command = [process.execPath, "--expose-gc", "--no-warnings", child, JSON.stringify(order)];
     // The address sanitizer reserves more than any limit.
@@ -92,9 +108,11 @@ function runChild(order) {
     started.on("close", (code, signal) => {
       clearInterval(watch);
       const last = output.trim().split("\n").at(-1);
-      if (code === 0 && last.startsWith("{")) resolve({ report: JSON.parse(last) });
-      else if (hung) resolve({ problem: `did not end within ${SECONDS_A_CALL} s` });
-      else resolve({ problem: `ended the process: ${signal ?? `exit ${code}`} ${firstLines(complaints)}` });
+      if (code === 0 && last.startsWith("{")) return resolve({ report: JSON.parse(last) });
+      const file = `${order.progress}.report`;
+      const report = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
+      if (hung) resolve({ report, problem: `did not end within ${SECONDS_A_CALL} s` });
+      else resolve({ report, problem: `ended the process: ${signal ?? `exit ${code}`} ${firstLines(complaints)}` });
     });
   });
 }
@@ -102,7 +120,10 @@ function runChild(order) {
 /** What a sanitizer or a failed assertion says, without the addresses. */
 function firstLines(text) {
   const at = text.search(/ERROR: AddressSanitizer|runtime error|terminate called|Assertion|Fatal|FATAL|Error:/);
-  return text.slice(at < 0 ? -800 : at).trim().slice(0, 1500);
+  return text
+    .slice(at < 0 ? -800 : at)
+    .trim()
+    .slice(0, 1500);
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

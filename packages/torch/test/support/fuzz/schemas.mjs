@@ -33,7 +33,10 @@ export function parseSchema(text) {
     const at = part.indexOf("=");
     const declared = at < 0 ? part : part.slice(0, at);
     const space = declared.lastIndexOf(" ");
-    const type = declared.slice(0, space).replace(/\(.*?\)/g, "").replace("SymInt", "int");
+    const type = declared
+      .slice(0, space)
+      .replace(/\(.*?\)/g, "")
+      .replace("SymInt", "int");
     found.push({ name: declared.slice(space + 1), type, hasDefault: at >= 0 });
   }
   return { name: text.slice(0, open), arguments: found };
