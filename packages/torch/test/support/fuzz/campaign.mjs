@@ -47,7 +47,8 @@ export async function campaign({ calls, from = 0, most = 50, piece = 10_000, ...
       total.rss = Math.max(total.rss, report.rss);
       if (report.slowest.seconds > total.slowest.seconds) total.slowest = report.slowest;
       for (const [area, [answers, errors]] of Object.entries(report.byArea)) {
-        const sum = (total.byArea[area] ??= [0, 0]);
+        total.byArea[area] ??= [0, 0];
+        const sum = total.byArea[area];
         sum[0] += answers;
         sum[1] += errors;
       }

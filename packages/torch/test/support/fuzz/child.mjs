@@ -101,10 +101,9 @@ async function run() {
   const folder = mkdtempSync(join(tmpdir(), "stopgrad-fuzz-"));
   if (isMainThread) process.chdir(folder);
   const progress = isMainThread ? openSync(order.progress, "w+") : null;
-  if (order.unchecked) {
-    const plain = torch.operator;
-    var given = { ...torch, operator: (name, names) => plain(name, names, { unchecked: true }) };
-  } else given = torch;
+  const plainOperator = torch.operator;
+  const unchecked = { ...torch, operator: (name, names) => plainOperator(name, names, { unchecked: true }) };
+  let given = order.unchecked ? unchecked : torch;
   if (order.explain) {
     const plain = given.operator;
     given = { ...given };
@@ -155,7 +154,10 @@ async function run() {
   const make = (call) => {
     const g = new Garbage(given, Math.imul(order.seed, 0x9e3779b1) ^ Math.imul(call + 1, 0x85ebca6b), operators);
     let at = g.below(weights);
-    const [area, [, choose]] = chosen.find(([, [weight]]) => (at -= weight) < 0);
+    const [area, [, choose]] = chosen.find(([, [weight]]) => {
+      at -= weight;
+      return at < 0;
+    });
     let target;
     try {
       target = torch.scope(() => choose(g));
@@ -167,7 +169,8 @@ async function run() {
     const name = `${area}: ${target.name}`;
     if (progress !== null) writeSync(progress, `${call} ${name}`.slice(0, 250).padEnd(250), 0);
     if (order.explain) process.stderr.write(`${call} ${name}\n`);
-    const [answers, errors] = (report.byArea[area] ??= [0, 0]);
+    report.byArea[area] ??= [0, 0];
+    const [answers, errors] = report.byArea[area];
     const started = performance.now();
     let fault;
     try {

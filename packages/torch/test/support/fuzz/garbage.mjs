@@ -84,8 +84,8 @@ export class Garbage {
 
   /** @param {string} name */
   operator(name) {
-    let found = this.#operators.get(name);
-    if (!found) this.#operators.set(name, (found = this.torch.operator(name, "", { unchecked: true })));
+    const found = this.#operators.get(name) ?? this.torch.operator(name, "", { unchecked: true });
+    this.#operators.set(name, found);
     return found;
   }
 
@@ -170,7 +170,9 @@ export class Garbage {
     const victims = this.made;
     const bait = this.tensorOrNull();
     const act = this.pick([
-      () => victims.forEach((victim) => victim.dispose()),
+      () => {
+        for (const victim of victims) victim.dispose();
+      },
       () => {
         throw new RangeError("thrown by a getter");
       },
