@@ -84,7 +84,7 @@ export const cases = [
     forms: [{ name: "scripts", title: "a script for each, one after the other", count: 1, target: 3 }],
     count: 1,
     warmUp: 0,
-    repeats: 3,
+    repeats: 1,
     quick: { repeats: 1 },
   },
   {
@@ -106,7 +106,7 @@ export const cases = [
     ],
     count: 2,
     warmUp: 0,
-    repeats: 7,
+    repeats: 5,
     quick: { count: 1, repeats: 2 },
   },
   {
@@ -127,7 +127,7 @@ export const cases = [
     ],
     count: 2,
     warmUp: 1,
-    repeats: 7,
+    repeats: 5,
     quick: { count: 1, repeats: 2 },
   },
   onGpu("", "layer-wise, float32", {}, plainOnGpu),
@@ -143,7 +143,7 @@ export const cases = [
     forms: [{ name: "products", title: "float32 matrix products of 2048 x 2048", own: true, count: 10, target: 0.7 }],
     count: 2,
     warmUp: 1,
-    repeats: 7,
+    repeats: 5,
     quick: { count: 1, repeats: 2 },
   },
   {
