@@ -106,14 +106,13 @@ using UnaryOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&)>;
 using BinaryOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&, const at::Tensor&)>;
 using BinaryScaledOperator = c10::TypedOperatorHandle<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Scalar&)>;
 
-/** A list argument that is looked at before a call: see `checkLists` in operators.cc. */
-struct ListArgument {
+/** An argument of integers that is looked at before a call: see `checkIntegers` in operators.cc. */
+struct IntegerArgument {
   size_t index;
-  /** Entries it must have, 0 for any number. */
-  int32_t length;
+  /** Entries that the list must have, 0 for any number. */
+  size_t length;
   bool mayBeEmpty;
-  /** Of a window (`stride`): the least its entries may be, -1 for another argument. */
-  int64_t least;
+  int64_t least, most;
 };
 
 struct Operator {
@@ -124,8 +123,8 @@ struct Operator {
   c10::optional<BinaryOperator> binary;
   /** `add` and `sub`, whose factor for the second tensor is one when it is not given. */
   c10::optional<BinaryScaledOperator> binaryScaled;
-  std::vector<ListArgument> lists;
-  /** Divides integers, if it is given some. */
+  std::vector<IntegerArgument> integers;
+  /** Integers, if it is given some, are divided by others. */
   bool divides = false;
 };
 

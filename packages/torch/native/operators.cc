@@ -38,12 +38,24 @@ void findDirectForm(Operator& op) try {
 }
 
 /** Windows are no larger: sizes of results would overflow, and some loops go over every tap, inside the input or not. */
-constexpr int64_t kLargestWindow = int64_t(1) << 24, kLargestWindowProduct = int64_t(1) << 40;
+constexpr int64_t kLargestWindow = int64_t(1) << 24, kLargestProduct = int64_t(1) << 40;
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
-/** Which lists have a fixed length, and which say how the windows of a convolution, pooling or folding lie. */
-void findLists(Operator& op) {
-  static const std::pair<const char*, int64_t> windowNames[] = {
-      {"kernel_size", 1}, {"stride", 1}, {"dilation", 1}, {"padding", 0}, {"output_padding", 0}};
+struct Range {
+  const char* name;
+  int64_t least, most;
+};
+/** How the windows of a convolution, pooling or folding lie. */
+constexpr Range kWindowRanges[] = {{"kernel_size", 1, kLargestWindow},
+                                   {"stride", 1, kLargestWindow},
+                                   {"dilation", 1, kLargestWindow},
+                                   {"padding", 0, kLargestWindow},
+                                   {"output_padding", 0, kLargestWindow}};
+/** Factors that kernels take the square of. */
+constexpr Range kFactorRanges[] = {{"upscale_factor", 1, 1 << 15}, {"downscale_factor", 1, 1 << 15}};
+
+/** Which lists have a fixed length, and which integers a range. */
+void findIntegers(Operator& op) {
   const auto& arguments = op.handle.schema().arguments();
   const auto named = [&](const char* name) {
     return std::any_of(arguments.begin(), arguments.end(), [&](const c10::Argument& argument) { return argument.name() == name; });
@@ -52,66 +64,70 @@ void findLists(Operator& op) {
   for (size_t i = 0; i < arguments.size(); i++) {
     c10::TypePtr type = arguments[i].type();
     if (type->kind() == c10::TypeKind::OptionalType) type = type->castRaw<c10::OptionalType>()->getElementType();
-    if (type->kind() != c10::TypeKind::ListType ||
-        type->castRaw<c10::ListType>()->getElementType()->kind() != c10::TypeKind::IntType)
-      continue;
-    ListArgument list{i, arguments[i].N().value_or(0), false, -1};
-    if (list.length < 2) list.length = 0;
+    const bool list = type->kind() == c10::TypeKind::ListType;
+    if (list) type = type->castRaw<c10::ListType>()->getElementType();
+    if (type->kind() != c10::TypeKind::IntType) continue;
+    IntegerArgument integers{i, 0, false, -kNoLimit, kNoLimit};
+    if (list && arguments[i].N().value_or(0) > 1) integers.length = static_cast<size_t>(*arguments[i].N());
     const auto& standard = arguments[i].default_value();
-    list.mayBeEmpty = standard && standard->isIntList() && standard->toIntVector().empty();
-    if (windowed)
-      for (const auto& [name, least] : windowNames)
-        if (arguments[i].name() == name) list.least = least;
-    if (list.length > 0 || list.least >= 0) op.lists.push_back(list);
+    integers.mayBeEmpty = standard && standard->isIntList() && standard->toIntVector().empty();
+    const auto limit = [&](const Range& range) {
+      if (arguments[i].name() == range.name) integers.least = range.least, integers.most = range.most;
+    };
+    if (windowed) std::for_each(std::begin(kWindowRanges), std::end(kWindowRanges), limit);
+    std::for_each(std::begin(kFactorRanges), std::end(kFactorRanges), limit);
+    if (integers.length > 0 || integers.most < kNoLimit) op.integers.push_back(integers);
   }
 }
 
 /**
  * What kernels do not look at themselves: lists of a fixed length (`int[2]`), of which they read every entry (one is
- * taken for all), and windows that make no sense.
+ * taken for all), and windows and factors that make no sense.
  *
  * @throws UsageError naming the argument
  */
-void checkLists(const Operator& op, torch::jit::Stack& stack) {
-  for (const ListArgument& list : op.lists) {
-    if (!stack[list.index].isIntList()) continue;
-    std::vector<int64_t> entries = stack[list.index].toIntVector();
-    const std::string what = "expected '" + op.handle.schema().arguments()[list.index].name() + "' to have ";
-    const auto length = static_cast<size_t>(list.length);
-    if (length > 0 && entries.size() == 1) {
-      entries.resize(length, entries[0]);
-      stack[list.index] = entries;
+void checkIntegers(const Operator& op, torch::jit::Stack& stack) {
+  for (const IntegerArgument& wanted : op.integers) {
+    c10::IValue& value = stack[wanted.index];
+    if (value.isNone()) continue;
+    std::vector<int64_t> entries = value.isInt() ? std::vector<int64_t>{value.toInt()} : value.toIntVector();
+    const std::string what = "expected '" + op.handle.schema().arguments()[wanted.index].name() + "' ";
+    if (wanted.length > 0 && entries.size() == 1) {
+      entries.resize(wanted.length, entries[0]);
+      value = entries;
     }
-    if (length > 0 && entries.size() != length && !(entries.empty() && list.mayBeEmpty))
-      throw UsageError(what + std::to_string(length) + " integers, got " + std::to_string(entries.size()));
-    if (list.least < 0) continue;
+    if (wanted.length > 0 && entries.size() != wanted.length && !(entries.empty() && wanted.mayBeEmpty))
+      throw UsageError(what + "to have " + std::to_string(wanted.length) + " integers, got " + std::to_string(entries.size()));
+    if (wanted.most == kNoLimit) continue;
     int64_t product = 1;
     for (const int64_t entry : entries) {
-      if (entry < list.least || entry > kLargestWindow)
-        throw UsageError(what + "entries from " + std::to_string(list.least) + " to " + std::to_string(kLargestWindow) +
-                         ", got " + std::to_string(entry));
+      if (entry < wanted.least || entry > wanted.most)
+        throw UsageError(what + "from " + std::to_string(wanted.least) + " to " + std::to_string(wanted.most) + ", got " +
+                         std::to_string(entry));
       product *= std::max<int64_t>(entry, 1);
-      if (product > kLargestWindowProduct) throw UsageError(what + "a product of at most 2^40");
+      if (product > kLargestProduct) throw UsageError(what + "with a product of at most 2^40");
     }
   }
 }
 
 /** Whether an integer divided by another one is what `name` computes. */
 bool dividesIntegers(const std::string& name) {
-  for (const char* start : {"aten::fmod", "aten::remainder", "aten::floor_divide"})
+  for (const char* start : {"aten::fmod", "aten::remainder", "aten::floor_divide", "aten::lcm"})
     if (name.rfind(start, 0) == 0) return true;
   return name.rfind("aten::div", 0) == 0 && name.find("_mode") != std::string::npos;
 }
 
-bool holds(const c10::IValue& value, int64_t number) {
-  if (!value.isTensor()) return value.isInt() && value.toInt() == number;
+/** Whether an operand, as an integer of `type`, is `number` somewhere. */
+bool holds(const c10::IValue& value, at::ScalarType type, int64_t number) {
+  if (!value.isTensor())  // a number is cut to the bits that there are
+    return value.isInt() && (type == at::kInt ? static_cast<int32_t>(value.toInt()) : value.toInt()) == number;
   const at::Tensor& tensor = value.toTensor();
   return at::isIntegralType(tensor.scalar_type(), false) && tensor.device().is_cpu() && tensor.layout() == at::kStrided &&
-         tensor.eq(number).any().item().toBool();
+         (tensor.scalar_type() == type || number == -1) && tensor.eq(number).any().item().toBool();
 }
 
 /** @throws UsageError for the least integer divided by -1, at which the processor ends the process */
-void checkDivision(const torch::jit::Stack& stack) {
+void checkDivision(const std::string& name, const torch::jit::Stack& stack) {
   const c10::IValue &dividend = stack[0], &divisor = stack[1];
   const c10::IValue& tensor = dividend.isTensor() ? dividend : divisor;
   if (!tensor.isTensor() || !tensor.toTensor().defined()) return;
@@ -120,9 +136,11 @@ void checkDivision(const torch::jit::Stack& stack) {
                                   : tensor.toTensor().scalar_type();
   if (type != at::kLong && type != at::kInt) return;  // the smaller ones are computed in 32 bits
   const int64_t least = type == at::kLong ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int32_t>::min();
-  if (dividend.isTensor() && dividend.toTensor().scalar_type() != type) return;
-  if (holds(divisor, -1) && holds(dividend, least))
-    throw UsageError("expected no division of " + std::to_string(least) + " by -1, which " + scalarTypeName(type) +
+  const bool found = name.rfind("aten::lcm", 0) == 0  // the divisor is one of the two, or negative, at the least
+                         ? holds(dividend, type, least) || holds(divisor, type, least)
+                         : holds(divisor, type, -1) && holds(dividend, type, least);
+  if (found)
+    throw UsageError("expected no division of " + std::to_string(least) + " by -1, whose result " + scalarTypeName(type) +
                      " cannot hold");
 }
 
@@ -167,7 +185,7 @@ Napi::Value findOperator(const Napi::CallbackInfo& info, Environment& state) {
   if (known == state.operators.end()) {
     state.operators.push_back({*handle, full, {}, {}, {}, {}, dividesIntegers(full)});
     if (!state.operators.back().divides) findDirectForm(state.operators.back());
-    findLists(state.operators.back());
+    findIntegers(state.operators.back());
   }
   Napi::Object result = Napi::Object::New(env);
   result.Set("index", Napi::Number::New(env, static_cast<double>(index)));
@@ -213,8 +231,8 @@ Napi::Value callOperator(const Napi::CallbackInfo& info, Environment& state) {
     torch::jit::Stack stack;
     stack.reserve(arguments.size());
     for (size_t i = 0; i < arguments.size(); i++) stack.push_back(toIValue(state, info[i + 1], arguments[i]));
-    if (!op.lists.empty()) checkLists(op, stack);
-    if (op.divides) checkDivision(stack);
+    if (!op.integers.empty()) checkIntegers(op, stack);
+    if (op.divides) checkDivision(op.name, stack);
     op.handle.callBoxed(stack);
     if (stack.empty()) return env.Undefined();
     if (stack.size() == 1) return fromIValue(env, state, std::move(stack[0]));
