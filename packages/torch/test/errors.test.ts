@@ -64,7 +64,7 @@ describe("an operator's error", () => {
     ["a matrix that is not definite", () => torch.linalgCholesky(tensor([[-1]])), /^aten::linalg_cholesky: .*not positive-definite/],
     ["a singular matrix", () => torch.linalgInverse(torch.zeros([2, 2])), /^aten::inverse: .*singular/],
     ["groups of 0", () => torch.conv2d(image(), torch.zeros([2, 2, 2, 2]), { groups: 0 }), /non-positive groups/],
-    ["a stride of 0", () => torch.maxPool2d(image(), 2, { stride: 0 }), /expected 'stride' to have entries from 1 to 16777216, got 0/],
+    ["a stride of 0", () => torch.maxPool2d(image(), 2, { stride: 0 }), /expected 'stride' from 1 to 16777216, got 0/],
   ])("names %s", (_, call, expected) => {
     expect(messageOf(call)).toMatch(expected);
   }); // biome-ignore format: a table

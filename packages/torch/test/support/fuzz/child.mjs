@@ -190,7 +190,7 @@ async function run() {
       report.byArea[area] = [answers, errors + 1];
       if (order.explain) process.stderr.write(`  ${error.stack}\n`);
       if (!allowed.has(error?.name)) fault = `threw ${error?.stack ?? String(error)}`;
-      else if (/Exception raised from|\n\n/.test(error.message)) fault = `error with a backtrace: ${error.message}`;
+      else if (/Exception raised from/.test(error.message)) fault = `error with a backtrace: ${error.message}`;
     }
     if (fault) report.faults.push({ call, name, problem: fault.slice(0, 600) });
     report.calls++;
