@@ -18,7 +18,10 @@ const rules: readonly (readonly [RegExp, string])[] = [
     "is one implementation of another one, which checks for it",
   ],
   [/^special_\w+_polynomial_/, "takes time in proportion to the degree, without a limit"],
-  [/^(lift|lift_fresh)(\.|$)/, "makes a leaf hold its own graph, which is then never freed"],
+  [
+    /^(lift|lift_fresh|dequantize|vander|linalg_vander)(\.|$)/,
+    "can make a tensor hold its own graph, which is then never freed",
+  ],
   [
     /^(align_tensors|batch_norm_update_stats|choose_qparams_optimized|max_unpool[23]d|rrelu_with_noise_?|to_sparse_bs[cr])(\.|$)|^(rnn_tanh|rnn_relu|lstm|gru)\.data/,
     "reads memory that is not there when its arguments do not fit",

@@ -121,7 +121,9 @@ function runChild(order) {
 /** Time that a process has had, in seconds: the clock would blame a call for others' work. */
 function processorSeconds(pid) {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /, "")
+      .split(" ");
     return (Number(fields[11]) + Number(fields[12])) / 100;
   } catch {
     return performance.now() / 1000;
