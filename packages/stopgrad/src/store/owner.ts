@@ -40,14 +40,14 @@ function host(): string {
   }
 }
 
-/** Undefined where the system does not tell; "gone" for a process that has ended and waits for its parent. */
+/** Undefined where the system does not tell; "gone" for a process that ends, or has ended and waits for its parent. */
 function startOf(pid: number): string | undefined {
   try {
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
     // After the command name, which may hold anything in its parentheses: state (field 3) and start time (field 22).
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? "gone" : `${boot} ${fields[19]}`;
+    return fields[0] === "Z" || fields[0] === "X" ? "gone" : `${boot} ${fields[19]}`;
   } catch {
     return undefined;
   }

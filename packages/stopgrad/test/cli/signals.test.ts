@@ -112,6 +112,7 @@ describe.skipIf(process.platform !== "linux")("while a run measures", () => {
     const { runs, id, command, worker } = await measuring();
     const before = checkpoints(runs, id);
     process.kill(command.pid, "SIGKILL");
+    await command.finished; // its worker may hear of the end first
     await until("the worker's end", () => !isAlive(worker));
     expect(checkpoints(runs, id)).toEqual(before);
     expect(stored(runs, id)).toMatchObject({ record: { status: "interrupted" }, metrics: expect.any(Array) });
