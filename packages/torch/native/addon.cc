@@ -37,7 +37,8 @@ std::string messageOf(const std::exception& error) {
     text = error.what();
   }
   // Nothing after what went wrong: C++ frames, and the dispatcher's list of every kernel there is.
-  for (const char* end : {"\nException raised from ", " This could be because the operator doesn't exist", "\n\n"}) {
+  for (const char* end : {"\nException raised from ", " This could be because the operator doesn't exist", "\n\n",
+                          "\nSearch for `cuda", "\nCUDA kernel errors might be", "\nCompile with `TORCH_USE_CUDA_DSA"}) {
     const size_t at = text.find(end);
     if (at != std::string::npos) text.resize(at);
   }

@@ -157,6 +157,7 @@ Napi::Value captureGraph(const Napi::CallbackInfo& info, Environment& state) {
   const at::Device device = toDevice(info[0]);
   if (!info[1].IsArray()) throw UsageError("expected a list of generators");
   if (!info[2].IsFunction()) throw UsageError("expected a function to capture, got " + describe(state, info[2]));
+  if (capturing(device)) throw UsageError("expected to be called outside of another captured graph");
   prepare(device);
   const c10::DeviceGuard guard(device);
   auto graph = std::make_shared<at::cuda::CUDAGraph>();

@@ -155,10 +155,15 @@ bool listable(Stepped& one) {
   if (!device.is_cuda() && !(device.is_cpu() && onCpuToo())) return false;
   if (parameter.layout() != at::kStrided || !parameter.is_non_overlapping_and_dense()) return false;
   if (!parameter.is_floating_point() || (device.is_cpu() && parameter.scalar_type() == at::kHalf)) return false;
+  // Older kernels of libtorch's on a GPU leave a list undone that ends with an empty tensor.
+  if (parameter.numel() == 0) return false;
+  // Sizes too: operators that resize or replace a tensor's data leave its gradient and its state as they were.
   const auto alike = [&](const at::Tensor& tensor) {
     return tensor.layout() == at::kStrided && tensor.device() == device &&
-           tensor.scalar_type() == parameter.scalar_type();
+           tensor.scalar_type() == parameter.scalar_type() && tensor.unsafeGetTensorImpl()->has_storage() &&
+           !tensor._is_zerotensor() && !tensor.is_neg() && tensor.sizes() == parameter.sizes();
   };
+  if (!alike(parameter)) return false;
   for (const at::Tensor& tensor : one.state)
     if (tensor.defined() && (!alike(tensor) || tensor.strides() != parameter.strides())) return false;
   if (!alike(one.gradient)) return false;

@@ -14,6 +14,7 @@ export * as cuda from "./cuda.js";
 export { TorchError } from "./errors.js";
 export * from "./files/index.js";
 export { forwardGradient, hvp, jvp, makeDual, type TensorFunction, unpackDual, vjp } from "./forward.js";
+export { countMultiplyAdds, type MultiplyAdds } from "./multiply-adds.js";
 export { buildFolder, type DType } from "./native.js";
 export * as nn from "./nn/index.js";
 export { operator } from "./operator.js";

@@ -1,6 +1,7 @@
 // Any libtorch operator as a function. The operator's schema is read once, at the first call; from then on a call is
 // one crossing into the addon.
 import { TorchError } from "./errors.js";
+import { counted } from "./multiply-adds.js";
 import { native } from "./native.js";
 import { Generator } from "./random.js";
 import { refusalOf } from "./refused-operators.js";
@@ -57,7 +58,7 @@ export function operator<A extends readonly unknown[], R>(
     index = found.index;
   }
 
-  return (...args: A): R => {
+  return counted(name, (...args: A): R => {
     if (index < 0) find();
     // One or two arguments and a tensor back, by far the most frequent, go without arrays in between.
     if (single && args.length === 1) return wrapped(call(index, toNative(args[0]))) as R;
@@ -67,7 +68,7 @@ export function operator<A extends readonly unknown[], R>(
     if (results.length === 1) return fromNative(result, results[0]!) as R;
     if (results.length === 0) return undefined as R;
     return (result as unknown[]).map((item, i) => fromNative(item, results[i]!)) as R;
-  };
+  });
 }
 
 function wrapped(handle: unknown): Tensor | null {

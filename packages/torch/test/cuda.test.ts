@@ -64,6 +64,13 @@ describe.skipIf(here)("without a GPU", () => {
     expect(call).toThrow(new RegExp(`^cuda\\.${name}: cuda(:1)? cannot be used, because libtorch [\\d.]+ (is|has)`));
   });
 
+  it("no tensor can be put there, which is said in one line", () => {
+    for (const call of [() => torch.ones([1]).toDevice("cuda"), () => torch.ones([1], { device: "cuda:1" })]) {
+      expect(call).toThrow(torch.TorchError);
+      expect(call).toThrow(/^[^\n]*cuda[^\n]*$/i);
+    }
+  });
+
   it.each([
     ["pinMemory", () => torch.ones([1]).pinMemory()],
     ["generator", () => new torch.Generator(1, "cuda")],
@@ -104,7 +111,7 @@ describe("an optimizer's step over lists", () => {
     };
     for (const [name, create] of Object.entries(make)) {
       const generator = new Generator(1);
-      const parameters = [[4, 3, 2, 2], [7], []].map((shape) => new Parameter(randn(shape, { generator })));
+      const parameters = [[4, 3, 2, 2], [7], [], [0, 3]].map((shape) => new Parameter(randn(shape, { generator })));
       const optimizer = create(parameters);
       for (let step = 0; step < 5; step++) {
         for (const [at, parameter] of parameters.entries()) {
@@ -120,7 +127,7 @@ describe("an optimizer's step over lists", () => {
     }
     console.log(JSON.stringify(results));`;
 
-  it("is that of each parameter, also where one lies otherwise or was passed over", () => {
+  it("is that of each parameter, also where one lies otherwise, was passed over or is empty", () => {
     const usual = runScript<Record<string, number[][]>>(script);
     const lists = runScript<typeof usual>(script, { env: { STOPGRAD_OPTIMIZER: "lists" } });
     expect(Object.keys(lists)).toHaveLength(5);

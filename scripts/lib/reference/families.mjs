@@ -197,10 +197,11 @@ export const pages = [
   {
     name: "runtime",
     title: "Memory, threads, devices, errors",
-    summary: "Scopes and exact memory counts, threads, devices, versions, the error class.",
+    summary: "Scopes and exact memory counts, multiply-adds, threads, devices, versions, the error class.",
     parts: [
       { title: "Scopes", file: "scope.ts" },
       { title: "libtorch underneath", file: "runtime.ts" },
+      { title: "Multiply-adds", file: "multiply-adds.ts" },
       { title: "GPUs, as `torch.cuda`", file: "cuda.ts" },
       { title: "Pinned memory", file: "pinned.ts" },
       { title: "The addon", file: "native.ts", only: ["buildFolder"] },

@@ -67,7 +67,8 @@ function diagnose(options: CommonOptions): Diagnosis {
   try {
     found.libtorch = { version: version(), ...origin() };
     found.devices = devices();
-    found.gpus = found.devices.filter((device) => device !== "cpu").map(describeGpu);
+    // libtorch may see GPUs that the addon, built without CUDA's headers, knows nothing of.
+    if (cuda.isAvailable()) found.gpus = found.devices.filter((device) => device !== "cpu").map(describeGpu);
     found.threads = getThreads();
     const counts = processors > 1 ? [1, processors] : [1];
     found.matrixProduct = counts.map((threads) => ({ threads, gflops: matrixProductRate(threads) }));

@@ -31,6 +31,9 @@ abstract class BatchNorm extends Module {
   /** int64 scalar: batches seen, kept because PyTorch's state dicts hold it. */
   readonly numBatchesTracked: Buffer | null;
 
+  /** Whether training moves the running statistics; false leaves them as they are. Default true. */
+  movesStatistics = true;
+
   constructor(
     readonly features: number,
     readonly options: BatchNormLayerOptions = {},
@@ -62,11 +65,11 @@ abstract class BatchNorm extends Module {
       weight: this.weight,
       bias: this.bias,
       training: this.training || !this.runningMean,
-      momentum: momentum ?? (seen && this.training ? 1 / (seen.item() + 1) : 0),
+      momentum: this.movesStatistics ? (momentum ?? (seen && this.training ? 1 / (seen.item() + 1) : 0)) : 0,
       eps,
       ...after,
     });
-    if (this.training) seen?.add_(1);
+    if (this.training && this.movesStatistics) seen?.add_(1);
     return result;
   }
 }
