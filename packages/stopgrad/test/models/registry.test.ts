@@ -1,18 +1,26 @@
 // What every registered model promises, and the parts that the papers fix.
 import "../support/one-thread.js";
-import { Generator, memory, noGrad, resetPeakBytes, scope } from "@stopgrad/torch";
+import { crossEntropy, Generator, memory, noGrad, resetPeakBytes, scope, type Tensor } from "@stopgrad/torch";
 import { describe, expect, test } from "vitest";
-import { type Model, models, stageShapes } from "../../src/models/index.js";
+import { type Model, type ModelName, models, type Precision, stageShapes } from "../../src/models/index.js";
 import { differing, snapshot } from "../support/compare.js";
-import { imagesOf } from "../support/formula.js";
-import { countParameters, type ImageShape, makeBackbone, modelNames, smallOptions } from "../support/networks.js";
+import { imagesOf, labelsOf, setState } from "../support/formula.js";
+import {
+  countParameters,
+  type ImageShape,
+  makeBackbone,
+  modelNames,
+  sameCode,
+  smallOptions,
+} from "../support/networks.js";
 
 const shapes: ImageShape[] = [
   [1, 28, 28],
   [3, 32, 32],
 ];
 
-describe.each(modelNames)("%s", (name) => {
+// Its blocks are no other model's.
+describe.each<ModelName>([...modelNames, "resnet50"])("%s", (name) => {
   const model: Model = models[name];
 
   test.each(shapes)("maps images of %i x %i x %i to logits", (...inputShape) => {
@@ -68,11 +76,14 @@ describe.each(modelNames)("%s", (name) => {
       snapshot(make(2).stateDict()),
     ];
     expect(differing(one, again)).toEqual([]);
-    const drawn = [...make(1).namedParameters()].filter(([, { dim }]) => dim >= 2).map(([path]) => path);
+    const drawn = [...make(1).namedParameters()]
+      .filter(([path, { dim }]) => dim >= 2 && path !== "class_token")
+      .map(([path]) => path);
     expect(differing(one, other)).toEqual(expect.arrayContaining(drawn));
   });
 
   test("weights start as PyTorch's: uniform in ±1/√fanIn", () => {
+    if (["vgg11", "vit"].includes(name)) return; // their own initial values are tested below
     const backbone = makeBackbone({ model: name, inputShape: [3, 32, 32] });
     for (const [path, parameter] of backbone.namedParameters()) {
       if (parameter.dim < 2) continue;
@@ -172,6 +183,37 @@ describe("sizes", () => {
     expect(count({ model: "resnet18", options: {} })).toBe(11_173_962);
   });
 
+  // arXiv 2402.09050 and 2312.07636, sections on backbones; the transformer's by hand: patches 9 408, class token 192,
+  // positions 65 · 192, blocks 6 · 444 864, norm 384, classifier 1 930.
+  test.each([
+    ["resnet50", {}, 23_520_842],
+    ["resnet32", {}, 466_906],
+    ["resnet110", {}, 1_730_714],
+    ["vgg11", { batchNorm: false }, 9_750_922],
+    ["vgg11", {}, 9_756_426],
+    ["vgg11", { form: "layer-wise" }, 9_756_426 + 4 * 512],
+    ["vit", {}, 2_693_578],
+  ] as const)("%s with %o has %i", (model, options, parameters) => {
+    expect(count({ model, options, inputShape: [3, 32, 32] })).toBe(parameters);
+  });
+
+  test.each([...sameCode])("%s builds, and has as many stages as it says, each of its own name", (model) => {
+    const backbone = makeBackbone({ model });
+    expect(models[model].stageCount({}, [3, 16, 16])).toBe(backbone.stages.length);
+    expect(new Set(backbone.stages.map((stage) => stage.name)).size).toBe(backbone.stages.length);
+    expect(stageShapes(backbone, [3, 16, 16])).toHaveLength(backbone.stages.length);
+    backbone.dispose();
+  });
+
+  test("the small convolutional network has 1 199 882 for MNIST: it flattens to 9216; for CIFAR to 12 544", () => {
+    expect(count({ model: "cnn", options: {}, inputShape: [1, 28, 28] })).toBe(1_199_882);
+    const shapes = Array.from(
+      makeBackbone({ model: "cnn", options: {}, inputShape: [3, 32, 32] }).namedParameters(),
+      ([path, { shape }]) => `${path} ${shape.join("x")}`,
+    );
+    expect(shapes).toContain("fc1.weight 128x12544");
+  });
+
   test("LeNet-5 has 62 006 for CIFAR and 61 706 for MNIST: both flatten to 400", () => {
     expect(count({ model: "lenet5", options: {}, inputShape: [3, 32, 32] })).toBe(62_006);
     expect(count({ model: "lenet5", options: {}, inputShape: [1, 28, 28] })).toBe(61_706);
@@ -204,6 +246,68 @@ describe("stages", () => {
     ]);
   });
 
+  test("ResNet-50 has the stem and 16 blocks of four times the channels", () => {
+    const found = shapesOf({ model: "resnet50", options: { width: 8 }, inputShape: [3, 32, 32] });
+    expect(found).toHaveLength(17);
+    expect(found.filter((_, at) => [0, 1, 3, 4, 8, 14, 16].includes(at))).toEqual([
+      "stem 8x32x32",
+      "layer1.0 32x32x32",
+      "layer1.2 32x32x32",
+      "layer2.0 64x16x16",
+      "layer3.0 128x8x8",
+      "layer4.0 256x4x4",
+      "layer4.2 256x4x4",
+    ]);
+  });
+
+  test("VGG-11 is tapped before each pool", () => {
+    expect(shapesOf({ model: "vgg11", options: {}, inputShape: [3, 32, 32] })).toEqual([
+      "conv1 64x32x32",
+      "conv2 128x16x16",
+      "conv3 256x8x8",
+      "conv4 256x8x8",
+      "conv5 512x4x4",
+      "conv6 512x4x4",
+      "conv7 512x2x2",
+      "conv8 512x2x2",
+      "fc1 512",
+      "fc2 512",
+    ]);
+  });
+
+  test("VGG takes images of any size: a pool leaves a side of one pixel alone", () => {
+    const [side28, side1, flat] = (
+      [
+        [1, 28, 28],
+        [3, 1, 1],
+        [3, 4, 64],
+      ] as const
+    ).map((inputShape) => shapesOf({ model: "vgg11", options: { width: 2 }, inputShape }));
+    expect(side28!.slice(-4)).toEqual(["conv7 16x1x1", "conv8 16x1x1", "fc1 16", "fc2 16"]);
+    expect(side1!.slice(-4)).toEqual(["conv7 16x1x1", "conv8 16x1x1", "fc1 16", "fc2 16"]);
+    expect(flat!.slice(-4)).toEqual(["conv7 16x1x4", "conv8 16x1x4", "fc1 16", "fc2 16"]);
+  });
+
+  test("the transformer's stages are its blocks, each a token more than patches", () => {
+    const options = { blocks: 3, width: 12 };
+    expect(shapesOf({ model: "vit", options, inputShape: [1, 28, 28] })).toEqual(
+      [1, 2, 3].map((at) => `block${at} 50x12`),
+    );
+    expect(shapesOf({ model: "vit", options: { ...options, patch: 8 }, inputShape: [3, 16, 32] })[0]).toBe(
+      "block1 9x12",
+    );
+    expect(shapesOf({ model: "vit", options: {}, inputShape: [3, 32, 32] })).toHaveLength(6);
+  });
+
+  test("images and widths that the transformer cannot cut are refused", () => {
+    const sides = /vit needs images whose sides are multiples of patch, 4, got 30x32/;
+    expect(() => models.vit.stageCount({}, [3, 30, 32])).toThrow(sides);
+    expect(() => makeBackbone({ model: "vit", inputShape: [3, 30, 32] })).toThrow(sides);
+    expect(() => models.vit.stageCount({ width: 100 }, [3, 32, 32])).toThrow(
+      /a width that is a multiple of heads, 3, got 100/,
+    );
+  });
+
   test.each([
     ["CIFAR", [3, 32, 32]],
     ["MNIST", [1, 28, 28]],
@@ -217,12 +321,58 @@ describe("stages", () => {
     ]);
   });
 
+  test("the small convolutional network is tapped before its pool, and refuses images without a window", () => {
+    expect(shapesOf({ model: "cnn", options: {}, inputShape: [1, 28, 28] })).toEqual([
+      "conv1 32x26x26",
+      "conv2 64x24x24",
+      "fc1 128",
+      "fc2 10",
+    ]);
+    expect(shapesOf({ model: "cnn", inputShape: [1, 6, 6] })).toHaveLength(4);
+    expect(() => models.cnn.stageCount({}, [1, 28, 5])).toThrow(/at least 6x6, got 28x5/);
+  });
+
   test("images that LeNet-5 cannot hold are refused with the smallest that it can", () => {
     const refused = /at least 16x16, got 12x28/;
     expect(() => models.lenet5.stageCount({}, [1, 12, 28])).toThrow(refused);
     expect(() => makeBackbone({ model: "lenet5", inputShape: [1, 12, 28] })).toThrow(refused);
     expect(shapesOf({ model: "lenet5", inputShape: [1, 16, 16] })).toHaveLength(5);
   });
+});
+
+test.each<[ModelName, Record<string, unknown>]>([
+  ["resnet50", { width: 4 }],
+  ["resnet20", { width: 4 }],
+  ["vgg8b", { width: 8 }],
+  ["vgg11", { width: 4, batchNorm: false }],
+  ["vgg11", { width: 4, form: "layer-wise" }],
+  ["vit", { width: 12 }],
+  ["cnn", { width: 4 }],
+])("%s with %o in bfloat16: stages give 16 bits, gradients 32, near float32's", (model, options) => {
+  const inputShape = [3, 16, 16] as const;
+  const run = (precision: Precision) => {
+    const backbone = makeBackbone({ model, options, inputShape }).usePrecision(precision).eval();
+    setState(backbone.stateDict());
+    return scope(() => {
+      let features: Tensor = imagesOf("images", [4, ...inputShape]);
+      for (const stage of backbone.stages) {
+        features = stage.forward(features);
+        expect(features.dtype, stage.name).toBe(precision);
+      }
+      const logits = (backbone.classifier?.forward(features) ?? features).to("float32");
+      crossEntropy(logits, labelsOf(4)).backward();
+      for (const [path, { grad }] of backbone.namedParameters()) {
+        expect(grad?.dtype, path).toBe("float32");
+        expect(grad!.toNumbers().every(Number.isFinite), path).toBe(true);
+      }
+      return logits.toNumbers();
+    });
+  };
+  const [half, full] = [run("bfloat16"), run("float32")];
+  const norm = (values: number[]) => Math.sqrt(values.reduce((sum, v) => sum + v * v, 0));
+  const error = norm(half.map((v, at) => v - full[at]!)) / norm(full);
+  expect(error).toBeLessThan(0.1);
+  expect(error).toBeGreaterThan(1e-4);
 });
 
 test("ResNet-18's state dict has torchvision's names and shapes", () => {
