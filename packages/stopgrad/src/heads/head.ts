@@ -4,15 +4,16 @@ import type { FeatureShape } from "../models/backbone.js";
 import type { RegistryEntry } from "../registry.js";
 
 export interface HeadContext {
-  /** Shape of the module's output without the batch. */
+  /** Shape of the module's output without the batch: `[C, H, W]` or `[D]`. */
   shape: FeatureShape;
-  /** Size of what the loss wants: classes for a classifier. */
-  outputs: number;
+  classes: number;
+  /** What the loss wants: class scores, or as many features as the head gets. */
+  outputs: "classes" | "features";
   generator: Generator;
 }
 
 /** A named head. `options` are what stands beside `objective.head.name`. */
 export interface Head extends RegistryEntry {
-  /** From the module's output `[N, …shape]` to `[N, outputs]`, or null for no head. */
+  /** From the module's output `[N, …shape]` to what the loss sees, or null for no head. */
   create(options: Readonly<Record<string, unknown>>, context: HeadContext): nn.Module | null;
 }

@@ -8,8 +8,9 @@ export const linear: Head = {
   summary: "pooling to at most 2048 features, then one linear layer",
   source: "arXiv 2402.09050, 1-layer",
   options: z.strictObject({}),
-  create(_, { shape, outputs, generator }) {
+  create(_, { shape, classes, outputs, generator }) {
     const { layers, features } = pooledFlatten(shape);
-    return new nn.Sequential(...layers, new nn.Linear(features, outputs, { generator }));
+    const size = outputs === "classes" ? classes : features;
+    return new nn.Sequential(...layers, new nn.Linear(features, size, { generator }));
   },
 };

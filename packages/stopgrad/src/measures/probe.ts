@@ -1,7 +1,20 @@
 // Linear separability of a representation: the accuracy of a linear classifier trained on it, frozen.
-import { all, amax, amin, clamp, isfinite, matmul, mean, scope, sqrt, type Tensor, variance } from "@stopgrad/torch";
+import {
+  all,
+  amax,
+  amin,
+  clamp,
+  contiguous,
+  isfinite,
+  matmul,
+  mean,
+  scope,
+  sqrt,
+  type Tensor,
+  variance,
+} from "@stopgrad/torch";
 import { z } from "zod";
-import { pooledFlatten } from "../heads/pooling.js";
+import { pooled } from "../heads/pooling.js";
 import { logisticRegression } from "./logistic-regression.js";
 import { MeasureError, type ProbeMeasure, type SplitFeatures } from "./measure.js";
 
@@ -14,8 +27,9 @@ const options = z.strictObject({
 });
 
 /**
- * Features in evaluation mode without augmentation, pooled to at most 2048 by the rule of the linear heads,
- * standardised with the training features' mean and deviation; multinomial logistic regression, solved to convergence.
+ * Features in evaluation mode without augmentation, pooled to at most 2048 by the rule of the linear heads (of tokens
+ * the class token, before any norm: what is probed is linear in the representation), standardised with the training
+ * features' mean and deviation; multinomial logistic regression, solved to convergence.
  * The same protocol for every method. Source: arXiv 1610.01644; arXiv 2402.09050, figure 1 (protocol ours).
  */
 export const probe: ProbeMeasure = {
@@ -28,8 +42,9 @@ export const probe: ProbeMeasure = {
   trainingImages: (given) => options.parse(given).train,
 
   reduce(output) {
-    const { layers } = pooledFlatten(output.shape.slice(1));
-    return scope(() => layers.reduce((features, layer) => layer.forward(features), output.to("float32")));
+    const { layers } = pooled(output.shape.slice(1));
+    // Contiguous: a class token by itself, not as a view that keeps all tokens alive.
+    return scope(() => contiguous(layers.reduce((features, layer) => layer.forward(features), output.to("float32"))));
   },
 
   fit(features, given, breathe) {

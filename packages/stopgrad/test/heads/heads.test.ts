@@ -1,11 +1,29 @@
 // The pooling rule against its published table and PyTorch's pooling, and the heads behind it.
 import "../support/one-thread.js";
-import { avgPool2d, Generator, scope, tensor } from "@stopgrad/torch";
+import { readFileSync } from "node:fs";
+import { avgPool2d, Generator, scope, type Tensor, tensor } from "@stopgrad/torch";
 import { describe, expect, test } from "vitest";
-import { type Head, heads, POOLED_SIZE, pooledFlatten, poolingFor } from "../../src/heads/index.js";
+import { type Head, type HeadName, heads, POOLED_SIZE, pooledFlatten, poolingFor } from "../../src/heads/index.js";
 import { expectClose } from "../support/compare.js";
-import { figures, imagesOf, summaryError, summaryOf } from "../support/formula.js";
+import { figures, imagesOf, type Summary, setState, summaryError, summaryOf, values } from "../support/formula.js";
 import { countParameters } from "../support/networks.js";
+
+type Recorded = number[] | { summary: Summary };
+/** What fixtures/record-losses.py wrote of heads. */
+const { heads: recordedHeads } = JSON.parse(
+  readFileSync(new URL("../fixtures/losses.json", import.meta.url), "utf8"),
+) as {
+  heads: {
+    head: string;
+    options: Record<string, unknown>;
+    shape: number[];
+    state: Record<string, number[]>;
+    outputShape: number[];
+    output: Recorded;
+    gradient: Recorded;
+    gradients: Record<string, Recorded>;
+  }[];
+};
 
 // arXiv 2402.09050, released code: channels, side; kernel, padding, output (height x width), features.
 const table = [
@@ -76,27 +94,50 @@ describe("pooling rule", () => {
   });
 });
 
-describe.each(Object.entries(heads as Record<string, Head>))("%s", (name, head) => {
-  const shapes = [[64, 28, 28], [6, 14, 14], [512, 4, 4], [120], [3000]];
+const context = (shape: readonly number[], outputs: "classes" | "features" = "features", seed = 1) => ({
+  shape,
+  classes: 7,
+  outputs,
+  generator: new Generator(seed),
+});
+/** Heads that give class scores where a loss wants them. */
+const classifying: readonly string[] = ["linear", "mlp"];
 
-  test.each(shapes.map((shape) => [shape]))("on [%s]", (shape) => {
+describe.each(Object.entries(heads as Record<string, Head>))("%s", (name, head) => {
+  const shapes = [[64, 28, 28], [6, 14, 14], [512, 4, 4], [120], [3000], [5, 24]];
+  const cases = shapes.flatMap((shape) => (["classes", "features"] as const).map((outputs) => ({ shape, outputs })));
+
+  test.each(cases)("on $shape, $outputs", ({ shape, outputs }) => {
     scope(() => {
-      const { features } = pooledFlatten(shape);
-      const make = (seed: number) =>
-        head.create(head.options.parse({}), { shape, outputs: 7, generator: new Generator(seed) });
+      const make = (seed: number) => head.create(head.options.parse({}), context(shape, outputs, seed));
+      if (outputs === "classes" && name !== "none" && !classifying.includes(name)) {
+        expect(() => make(1)).toThrow(`head ${name}: expected a loss on features, got one on class scores`);
+        return;
+      }
       const made = make(1);
       if (name === "none") {
         expect(made).toBeNull();
         return;
       }
+      const { features, layers } = pooledFlatten(shape);
+      const pooling = layers.reduce((sum, layer) => sum + countParameters(layer), 0);
+      const size = outputs === "classes" ? 7 : features;
+      const [channels = 0] = shape;
+      const vector = shape.at(-1)! ** 2;
+      const isMap = shape.length === 3;
+      const averaged = isMap ? channels : features;
       const expected: Record<string, number> = {
-        linear: (features + 1) * 7,
-        mlp: (features + 1) * features + (features + 1) * 7,
+        linear: pooling + (features + 1) * size,
+        mlp: pooling + (features + 1) * features + (features + 1) * size,
+        conv: isMap ? (9 * channels + 1) * channels : vector,
+        conv2: isMap ? 2 * (9 * channels + 1) * channels : vector,
+        projection: (isMap ? 0 : pooling) + (averaged + 1) * averaged + (averaged + 1) * 128,
       };
       if (name in expected) expect(countParameters(made!)).toBe(expected[name]);
+      const expectedShape: Record<string, number[]> = { conv: [...shape], conv2: [...shape], projection: [128] };
       const images = imagesOf("features", [3, ...shape]);
       const output = made!.forward(images);
-      expect(output.shape).toEqual([3, 7]);
+      expect(output.shape).toEqual([3, ...(expectedShape[name] ?? [size])]);
       expect(make(1)!.forward(images).toNumbers()).toEqual(output.toNumbers());
       expect(make(2)!.forward(images).toNumbers()).not.toEqual(output.toNumbers());
     });
@@ -110,9 +151,50 @@ describe.each(Object.entries(heads as Record<string, Head>))("%s", (name, head) 
   });
 });
 
+describe.each(recordedHeads)("PyTorch's figures: $head $options on $shape", (recorded) => {
+  test("state names, output and gradients", () => {
+    scope(() => {
+      const head: Head = heads[recorded.head as HeadName];
+      const made = head.create(head.options.parse(recorded.options), context(recorded.shape))!;
+      const state = made.stateDict();
+      expect(Object.fromEntries(Array.from(state, ([name, entry]) => [name, entry.shape]))).toEqual(recorded.state);
+      setState(state);
+      const features = imagesOf("features", [3, ...recorded.shape]).requiresGrad_();
+      const output = made.forward(features);
+      expect(output.shape).toEqual(recorded.outputShape);
+      const probe = tensor(Float32Array.from(values("probe", output.numel)), { shape: output.shape });
+      output.mul(probe).sum().backward();
+      expectRecorded(output, recorded.output);
+      expectRecorded(features.grad!, recorded.gradient);
+      expect([...made.namedParameters()].map(([name]) => name)).toEqual(Object.keys(recorded.gradients));
+      for (const [name, parameter] of made.namedParameters()) {
+        expectRecorded(parameter.grad!, recorded.gradients[name]!);
+      }
+    });
+  });
+});
+
+function expectRecorded(actual: Tensor, expected: Recorded): void {
+  if (Array.isArray(expected)) expectClose(actual.toNumbers(), expected, 2e-6);
+  else expect(summaryError(summaryOf(actual), expected.summary, actual.numel)).toBeLessThan(2e-6);
+}
+
+test.each([[[5, 4]], [[9]], [[3, 2, 2]]])("a linear map to features is square: %j", (shape) => {
+  scope(() => {
+    const { features } = pooledFlatten(shape);
+    const made = heads.linear.create({}, context(shape))!;
+    expect(
+      made
+        .parameters()
+        .slice(-2)
+        .map((parameter) => parameter.shape),
+    ).toEqual([[features, features], [features]]);
+  });
+});
+
 test("mlp is D → D, ReLU, D → outputs", () => {
   scope(() => {
-    const made = heads.mlp.create({}, { shape: [4], outputs: 3, generator: new Generator(1) })!;
+    const made = heads.mlp.create({}, { ...context([4], "classes"), classes: 3 })!;
     const [w1, b1, w2, b2] = made.parameters().map((parameter) => parameter.toNumbers());
     const x = [0.5, -1, 2, 0.25];
     const hidden = b1!.map((bias, i) => x.reduce((sum, v, j) => sum + w1![i * 4 + j]! * v, bias));
