@@ -53,13 +53,18 @@ export function tensorSet(set: ImageSet, size: number | null, dataset: LoadedDat
   };
 }
 
-/** uint8 images `[N, C, H, W]` → float32, as the network sees them. */
+/** Images `[N, C, H, W]`, uint8 or float32 from 0 to 255, → float32, as the network sees them. */
 export function normalise(images: Tensor, { scale, shift }: Normalisation): Tensor {
-  return scope(() => images.to("float32").mul_(scale).add_(shift));
+  return scope(() => images.to({ dtype: "float32", copy: true }).mul_(scale).add_(shift));
 }
 
 /** Consecutive images `start` to `start + count`, in the set's order, normalised: for evaluation and measures. */
-export function slice(set: TensorSet, start: number, count: number, normalisation: Normalisation): Batch {
+export function slice(
+  set: TensorSet,
+  start: number,
+  count: number,
+  normalisation: Normalisation,
+): Pick<Batch, "images" | "labels"> {
   return scope(() => {
     const images = set.images.narrow(0, start, count);
     return {
@@ -98,19 +103,27 @@ export class EpochOrder {
   }
 
   /**
-   * Batch `at` of the epoch, augmented and normalised: images `[B, C, H, W]` float32, labels `[B]`.
+   * Batch `at` of the epoch, augmented and normalised: with V views, images `[V·B, C, h, w]` float32, view by view; labels
+   * `[B]` and places in the set `[B]`, both int64.
    * @param generator - of the CPU, of the augmentation; asked only when there is one
+   * @param views - V; default: what `augmentation` says, or 1
    */
-  get(at: number, normalisation: Normalisation, augmentation: Augmentation, generator: Generator): Batch {
+  get(
+    at: number,
+    normalisation: Normalisation,
+    augmentation: Augmentation,
+    generator: Generator,
+    views: 1 | 2 = augmentation.views ?? 1,
+  ): Batch {
     return scope(() => {
       const chosen = this.#chosen(this.#order, at);
       const gathered = this.set.transfer
         ? this.#receive(at, this.set.transfer)
         : this.set.images.indexSelect(0, chosen);
-      const images = normalise(augment(gathered, augmentation, generator), normalisation);
+      const images = normalise(augment(gathered, augmentation, generator, views), normalisation);
       if (this.set.transfer) gathered.dispose(); // what was fetched ahead belongs to no scope
       const ofLabels = this.set.transfer ? this.#chosen(this.#orderOfLabels, at) : chosen;
-      return { images, labels: this.set.labels.indexSelect(0, ofLabels) };
+      return { images, labels: this.set.labels.indexSelect(0, ofLabels), indices: ofLabels.clone() };
     });
   }
 

@@ -29,12 +29,21 @@ function mirrored(image: Uint8Array): Uint8Array {
   return image.map((_, at) => image[at - (at % WIDTH) + (WIDTH - 1 - (at % WIDTH))]!);
 }
 
-/** The image padded by `padding` zeros and cut out at (`top`, `left`). */
-function cropped(image: Uint8Array, padding: number, top: number, left: number): Uint8Array {
+type Mode = "black" | "reflect";
+
+/** A place beside 0 … size − 1 mirrored at its end, the end itself once: … 2 1 0 1 2 … */
+function mirroredAt(place: number, size: number): number {
+  if (place < 0) return -place;
+  return place < size ? place : 2 * (size - 1) - place;
+}
+
+/** The image padded by `padding` and cut out at (`top`, `left`). */
+function cropped(image: Uint8Array, padding: number, top: number, left: number, mode: Mode = "black"): Uint8Array {
   return image.map((_, at) => {
     const channel = Math.floor(at / (HEIGHT * WIDTH));
-    const y = (Math.floor(at / WIDTH) % HEIGHT) + top - padding;
-    const x = (at % WIDTH) + left - padding;
+    let y = (Math.floor(at / WIDTH) % HEIGHT) + top - padding;
+    let x = (at % WIDTH) + left - padding;
+    if (mode === "reflect") [y, x] = [mirroredAt(y, HEIGHT), mirroredAt(x, WIDTH)];
     const inside = y >= 0 && y < HEIGHT && x >= 0 && x < WIDTH;
     return inside ? image[(channel * HEIGHT + y) * WIDTH + x]! : 0;
   });
@@ -62,7 +71,15 @@ describe("flip", () => {
   });
 });
 
-describe.each([1, 2, 4, 7])("crop with padding %i", (padding) => {
+describe.each([
+  [1, "black"],
+  [2, "black"],
+  [4, "black"],
+  [7, "black"],
+  [1, "reflect"],
+  [2, "reflect"],
+  [4, "reflect"],
+] as const)("crop with padding %i, %s", (padding, mode) => {
   const places = 2 * padding + 1;
 
   test("each image is one of the (2p + 1)² cuts, and all places are equally likely", () => {
@@ -72,14 +89,14 @@ describe.each([1, 2, 4, 7])("crop with padding %i", (padding) => {
       const image = pixels[0]!;
       const wherever = new Map<string, number[]>();
       for (let place = 0; place < places * places; place++) {
-        const cut = key(cropped(image, padding, Math.floor(place / places), place % places));
+        const cut = key(cropped(image, padding, Math.floor(place / places), place % places, mode));
         wherever.set(cut, [...(wherever.get(cut) ?? []), place]);
       }
       const images = tensor(image, { shape: [1, CHANNELS, HEIGHT, WIDTH] })
         .expand([count, -1, -1, -1])
         .contiguous();
       const counts = new Map<string, number>();
-      for (const cut of rowsOf(randomCrop(images, padding, new Generator(2)))) {
+      for (const cut of rowsOf(randomCrop(images, padding, new Generator(2), mode))) {
         expect(wherever.has(key(cut))).toBe(true);
         counts.set(key(cut), (counts.get(key(cut)) ?? 0) + 1);
       }
@@ -94,10 +111,10 @@ describe.each([1, 2, 4, 7])("crop with padding %i", (padding) => {
   test("channels of an image move together, images on their own", () => {
     scope(() => {
       const { images, pixels } = someImages(64);
-      const found = rowsOf(randomCrop(images, padding, new Generator(3))).map((cut, i) => {
+      const found = rowsOf(randomCrop(images, padding, new Generator(3), mode)).map((cut, i) => {
         for (let place = 0; place < places * places; place++) {
           const [top, left] = [Math.floor(place / places), place % places];
-          if (key(cut) === key(cropped(pixels[i]!, padding, top, left))) return place;
+          if (key(cut) === key(cropped(pixels[i]!, padding, top, left, mode))) return place;
         }
         return -1;
       });

@@ -1,6 +1,6 @@
 // From bytes to batches: normalisation by hand, the order of an epoch, batches and what they leave alive.
 import "../support/one-thread.js";
-import { Generator, memory, scope } from "@stopgrad/torch";
+import { Generator, memory, scope, tensor } from "@stopgrad/torch";
 import { describe, expect, test } from "vitest";
 import type { Augmentation } from "../../src/data/augmentation.js";
 import type { ImageSet, LoadedDataset } from "../../src/data/dataset.js";
@@ -54,6 +54,15 @@ describe("normalisation", () => {
         }),
       );
       expectClose(images.toNumbers(), expected, 2e-7);
+    });
+  });
+
+  test("takes fractions of levels too, and leaves its input as it is", () => {
+    scope(() => {
+      const normalisation = normalisationOf({ mean: [0.5], std: [0.25] });
+      const images = tensor([0, 63.75, 191.25, 255]).reshape([1, 1, 2, 2]);
+      expectClose(normalise(images, normalisation).toNumbers(), [-2, -1, 1, 2], 1e-6);
+      expect(images.toNumbers()).toEqual([0, 63.75, 191.25, 255]);
     });
   });
 
@@ -177,14 +186,58 @@ describe("an epoch", () => {
     });
   });
 
-  test("a batch leaves two tensors alive, and an epoch its order until it is disposed", () => {
+  test("says which images a batch holds: their places in the set", () => {
+    scope(() => {
+      const { set, normalisation } = sets(103);
+      const order = new EpochOrder(set, 16, new Generator(1));
+      for (let at = 0; at < order.batches; at++) {
+        const { images, indices } = order.get(at, normalisation, none, new Generator(0));
+        expect(indices.dtype).toBe("int64");
+        expect(indices.toNumbers()).toEqual(indicesOf(images));
+      }
+    });
+  });
+
+  test("of two views shows each image twice, view by view, with one label and one place", () => {
+    scope(() => {
+      const { set, normalisation } = sets(40);
+      const order = new EpochOrder(set, 16, new Generator(1));
+      const { images, labels, indices } = order.get(2, normalisation, none, new Generator(0), 2);
+      expect(images.shape).toEqual([16, 3, 2, 2]);
+      const places = indices.toNumbers();
+      expect(indicesOf(images)).toEqual([...places, ...places]);
+      expect(labels.toNumbers()).toEqual(places.map((place) => place % 10));
+      // What the augmentation says counts where nothing else is said.
+      const drawn = { flip: true, crop: { padding: 1 } };
+      const get = (augmentation: Augmentation, views?: 1 | 2) =>
+        order.get(0, normalisation, augmentation, new Generator(3), views).images;
+      expect(get({ ...drawn, views: 2 }).equal(get(drawn, 2))).toBe(true);
+      expect(get({ ...drawn, views: 2 }, 1).equal(get(drawn))).toBe(true);
+      const [first, second] = get(drawn, 2).chunk(2);
+      expect(first!.equal(second!)).toBe(false);
+    });
+  });
+
+  test("of contrastive views is normalised from fractions of levels", () => {
+    scope(() => {
+      const { set, normalisation } = sets(40);
+      const order = new EpochOrder(set, 40, new Generator(1));
+      const resizedCrop = { size: 5, scale: [0.5, 1], ratio: [0.75, 1.3], resizeTo: null } as const;
+      const { images, indices } = order.get(0, normalisation, { ...none, resizedCrop }, new Generator(2), 2);
+      expect(images.shape).toEqual([80, 3, 5, 5]);
+      const red = images.select(1, 0).select(1, 2).select(1, 3).toNumbers();
+      const expected = indices.toNumbers().map((place) => (place / 255 - 0.4914) / 0.2023);
+      expectClose(red, [...expected, ...expected], 1e-6);
+    });
+  });
+
+  test("a batch leaves three tensors alive, and an epoch its order until it is disposed", () => {
     const { set, normalisation } = sets(64);
     const before = memory();
     const order = new EpochOrder(set, 16, new Generator(1));
-    const { images, labels } = order.get(3, normalisation, { flip: true, crop: { padding: 1 } }, new Generator(2));
-    expect(memory().liveTensors).toBe(before.liveTensors + 3);
-    images.dispose();
-    labels.dispose();
+    const batch = order.get(3, normalisation, { flip: true, crop: { padding: 1 } }, new Generator(2));
+    expect(memory().liveTensors).toBe(before.liveTensors + 4);
+    for (const part of [batch.images, batch.labels, batch.indices]) part.dispose();
     order.dispose();
     const { liveTensors, liveBytes } = memory();
     expect([liveTensors, liveBytes]).toEqual([before.liveTensors, before.liveBytes]);
