@@ -1,9 +1,27 @@
 // The rules an experiment file can name. Adding one: a file that exports a `Rule`, and a line here.
+import { forwardForward } from "./forward-forward.js";
+import { forwardGradient } from "./forward-gradient.js";
 import { partitioned } from "./partitioned.js";
 import type { Rule } from "./rule.js";
 
-export { countCorrect } from "./partitioned.js";
-export type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
+export type {
+  Batch,
+  Chosen,
+  LearningRule,
+  NhsicTerm,
+  Phase,
+  Rule,
+  RuleContext,
+  Schedule,
+  StepResult,
+  TrainingData,
+} from "./rule.js";
+export { schedules } from "./schedules.js";
+export { countCorrect } from "./weights.js";
 
-export const rules = { partitioned } satisfies Record<string, Rule>;
+export const rules = {
+  partitioned,
+  "forward-forward": forwardForward,
+  "forward-gradient": forwardGradient,
+} satisfies Record<string, Rule>;
 export type RuleName = keyof typeof rules;

@@ -6,20 +6,21 @@
 // One optimizer step follows for all: activations were computed with the weights before it, so that stepping module by
 // module would give the same.
 //
+// What learns when is a list of phases (phases.ts): all at once, or module by module on what is frozen below.
+//
 // On a GPU a step only starts work; its losses are read once, after the optimizer's step, because reading waits.
-import { crossEntropy, nn, type optim, scope, stack, type Tensor, TorchError } from "@stopgrad/torch";
+import { crossEntropy, nn, noGrad, oneHot, type optim, scope, stack, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
-import {
-  type Backbone,
-  deviceOf,
-  forwardThrough,
-  inPrecision,
-  kindOf,
-  type Stage,
-  stageShapes,
-} from "../models/index.js";
+import { nhsic } from "../measures/nhsic.js";
+import { nhsicTerm } from "../measures/nhsic-gradient.js";
+import { type Backbone, deviceOf, forwardThrough, kindOf, type Stage } from "../models/index.js";
+import { CachedFeatures } from "./cached-features.js";
+import { LabelProjection, withOwnStatistics } from "./label-signals.js";
+import { buildModules, type LocalModule } from "./modules.js";
+import { type ModulePhase, planPhases } from "./phases.js";
 import { Replayed, recordOnGpu } from "./replayed.js";
 import type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
+import { correctIn, inFull, prefixed, requireFit, unprefixed, weightsOf } from "./weights.js";
 
 const options = z.strictObject({
   /** Record forward and backward passes as a CUDA graph and replay them; the CPU computes as ever. */
@@ -33,24 +34,14 @@ export const partitioned: Rule = {
   create: (given, context) => new PartitionedRule(context, options.parse(given).graph ?? false),
 };
 
-/** Consecutive stages between two stop-gradients, and what its loss looks through. */
-interface LocalModule {
-  readonly name: string;
-  readonly stages: readonly Stage[];
-  /** From the module's output to what the loss wants; null: the output itself. */
-  readonly readout: { forward(hidden: Tensor): Tensor } | null;
-  /** Cross-entropy where the classifier is the readout, else the local loss. */
-  readonly loss: (output: Tensor, labels: Tensor) => Tensor;
-}
-
-/** Heads by module name, under PyTorch's way of naming children. */
-class Heads extends nn.Module {
-  constructor(readonly byModule: ReadonlyMap<string, nn.Module>) {
+/** Networks that are trained and thrown away, by name, under PyTorch's way of naming children. */
+class Auxiliary extends nn.Module {
+  constructor(readonly byName: ReadonlyMap<string, nn.Module>) {
     super();
   }
 
   override *namedChildren(): IterableIterator<[string, nn.Module]> {
-    for (const [name, head] of this.byModule) yield [name.replaceAll(".", "_"), head];
+    for (const [name, network] of this.byName) yield [name.replaceAll(".", "_"), network];
   }
 
   override forward(): Tensor {
@@ -64,126 +55,248 @@ type Reading = number | Tensor;
 /** What a pass over all modules finds, in the network's order. */
 interface Readings {
   readonly losses: readonly Reading[];
-  readonly correct: Reading;
+  readonly correct: Reading | null;
 }
 
 class PartitionedRule implements LearningRule {
   readonly backbone: Backbone;
   readonly auxiliary: nn.Module | null;
   readonly moduleNames: readonly string[];
+  readonly phases: readonly ModulePhase[];
+  readonly views: 1 | 2;
+  readonly #context: RuleContext;
   readonly #modules: readonly LocalModule[];
-  /** The classifier, when it is trained on the last module's detached output. */
-  readonly #detachedClassifier: Stage | null;
+  /** Stages that no phase trains. */
+  readonly #bottom: readonly Stage[];
+  /** The classifier, where it is trained on the last module's detached output. */
+  readonly #classifier: Stage | null;
+  /** Of labels to the network's input; null unless the loss sends labels through the network. */
+  readonly #projection: LabelProjection | null;
   readonly #optimizer: optim.Optimizer;
-  /** Names of what has a loss, in the order of `Readings.losses`. */
-  readonly #lossNames: readonly string[];
   readonly #onGpu: boolean;
+  readonly #graph: boolean;
+  #phase: ModulePhase;
+  /** Stages below what the phase trains. */
+  #frozen: readonly Stage[] = [];
+  /** What the frozen stages give, where it is computed once. */
+  #cached: CachedFeatures | null = null;
   /** Null where steps are computed afresh. */
-  readonly #replayed: Replayed<Readings> | null;
+  #replayed: Replayed<Readings> | null = null;
 
   constructor(context: RuleContext, graph: boolean) {
-    const { backbone, loss, head, precision } = context;
+    const { backbone, loss, precision } = context;
+    this.#context = context;
     this.backbone = backbone.usePrecision(precision);
     const device = deviceOf(backbone);
-    const deviceKind = kindOf(device);
-    this.#onGpu = deviceKind === "cuda";
-    const shapes = stageShapes(backbone, context.inputShape);
-    const localLoss = (output: Tensor, labels: Tensor) => loss.entry.compute(loss.options, { output, labels });
+    this.#onGpu = kindOf(device) === "cuda";
+    this.views = loss.entry.views?.(loss.options) ?? 1;
 
-    // The last module predicts: through its own logits, or through the classifier attached to it.
-    const attached = backbone.classifier === null || (context.classifier === "attached" && loss.entry.classifies);
-    this.#detachedClassifier = attached ? null : backbone.classifier;
-
-    const heads = new Map<string, nn.Module>();
-    let end = 0;
-    this.#modules = context.moduleSizes.map((size, at) => {
-      const stages = backbone.stages.slice(end, end + size);
-      end += size;
-      const name = moduleName(stages, context.moduleSizes.length);
-      const isLast = at === context.moduleSizes.length - 1;
-      if (isLast && attached) return { name, stages, readout: backbone.classifier, loss: crossEntropy };
-      const made = head.entry.create(head.options, {
-        shape: shapes[end - 1]!,
-        outputs: context.classes,
-        generator: context.headGenerator,
-      });
-      if (made && this.#onGpu) made.to({ device });
-      if (made) heads.set(name, made);
-      const readout = made && {
-        forward: (hidden: Tensor) => inPrecision(precision, () => made.forward(hidden), deviceKind),
-      };
-      return { name, stages, readout, loss: localLoss };
-    });
-    this.moduleNames = this.#modules.map((module) => module.name);
-    this.auxiliary = heads.size > 0 ? new Heads(heads) : null;
+    const { modules, classifier, networks } = buildModules(context);
+    this.#modules = modules;
+    this.#classifier = classifier;
+    this.#bottom = backbone.stages.slice(0, context.frozenStages);
+    this.#projection = loss.entry.propagatesLabels
+      ? new LabelProjection(context.classes, context.inputShape, context.headGenerator)
+      : null;
+    if (this.#projection) networks.set(LABELS, this.#projection);
+    if (this.#onGpu) for (const network of networks.values()) network.to({ device });
+    this.moduleNames = modules.map(({ name }) => name);
+    this.auxiliary = networks.size > 0 ? new Auxiliary(networks) : null;
+    this.phases = planPhases(this.moduleNames, classifier?.name ?? null, context);
     this.#optimizer = context.optimizer.entry.create(context.optimizer.settings, [
-      ...backbone.parameters(),
+      ...this.#trainedStages().flatMap((stage) => [...stage.parameters()]),
       ...(this.auxiliary?.parameters() ?? []),
     ]);
-    const classifierName = this.#detachedClassifier?.name;
-    this.#lossNames = classifierName === undefined ? this.moduleNames : [...this.moduleNames, classifierName];
-    this.#replayed =
-      graph && this.#onGpu
-        ? new Replayed((batch) => this.#passes(batch), this.#optimizer.parameters, recordOnGpu(device))
-        : null;
+    // The factors of nHSIC are solved with the processor's help, which no graph can hold.
+    const simple = context.schedule.name === "simultaneous" && context.nhsic === null;
+    this.#graph = graph && this.#onGpu && simple && loss.entry.recordable !== false;
+    this.#phase = this.phases[0]!;
+    this.#freezeBelow(this.#phase);
+    this.#replayed = this.#recorder();
+  }
+
+  #trainedStages(): Stage[] {
+    const { classifier, stages } = this.backbone;
+    return [...stages.slice(this.#context.frozenStages), ...(classifier ? [classifier] : [])];
+  }
+
+  #freezeBelow(phase: ModulePhase): void {
+    this.#frozen = [...this.#bottom, ...this.#modules.slice(0, phase.from).flatMap(({ stages }) => stages)];
+  }
+
+  #recorder(): Replayed<Readings> | null {
+    if (!this.#graph) return null;
+    return new Replayed(
+      (batch) => this.#passes(batch),
+      this.#optimizer.parameters,
+      recordOnGpu(deviceOf(this.backbone)),
+    );
+  }
+
+  enterPhase(at: number, breathe: () => void = () => {}): void {
+    const phase = this.phases[at]!;
+    const { schedule, training } = this.#context;
+    const caches = schedule.name === "asynchronous" && phase.from > 0;
+    if (phase === this.#phase && caches === (this.#cached !== null)) return;
+    this.#phase = phase;
+    this.#freezeBelow(phase);
+    this.#replayed?.dispose();
+    this.#replayed = this.#recorder();
+    this.#cached?.dispose();
+    this.#cached = null;
+    if (!caches) return;
+    this.backbone.eval();
+    this.#cached = new CachedFeatures(training, (images) => forwardThrough(this.#frozen, images), breathe);
   }
 
   step(batch: Batch, meanwhile?: () => void): StepResult {
     this.backbone.train();
     this.auxiliary?.train();
+    if (this.#context.schedule.statistics === "fixed") for (const stage of this.#frozen) stage.eval();
+    for (const stage of this.#bottom) stage.eval();
     return scope(() => {
       const readings = this.#replayed ? this.#replayed.run(batch) : this.#passes(batch);
       this.#optimizer.step();
       if (this.#onGpu) meanwhile?.();
-      const values = read([...readings.losses, readings.correct]);
-      const losses = this.#lossNames.map((module, at) => ({ module, loss: values[at]! }));
-      return { losses, loss: losses.at(-1)!.loss, correct: values.at(-1)! };
+      const { correct } = readings;
+      const values = read(correct === null ? readings.losses : [...readings.losses, correct]);
+      const losses = this.#lossNames().map((module, at) => ({ module, loss: values[at]! }));
+      return {
+        losses,
+        loss: losses.at(-1)!.loss,
+        correct: correct === null ? null : values.at(-1)! / this.views,
+      };
     });
   }
 
-  /** Every module's forward and backward pass: the gradients of a step. */
-  #passes({ images, labels }: Batch): Readings {
+  /** Names of what has a loss in this phase, in the order of `Readings.losses`. */
+  #lossNames(): string[] {
+    const { from, end, classifier } = this.#phase;
+    return [
+      ...(this.#projection && from === 0 && end > 0 ? [LABELS] : []),
+      ...this.moduleNames.slice(from, end),
+      ...(classifier ? [this.#classifier!.name] : []),
+    ];
+  }
+
+  /** Every trained module's forward and backward pass: the gradients of a step. */
+  #passes({ images, labels, indices }: Batch): Readings {
+    const { from, end } = this.#phase;
     this.#optimizer.zeroGrad();
     const losses: Reading[] = [];
-    let correct: Reading = 0;
+    let correct: Reading | null = null;
     return scope(() => {
-      let features = images;
-      for (const [at, module] of this.#modules.entries()) {
-        const predicts = at === this.#modules.length - 1 && this.#detachedClassifier === null;
+      const input = noGrad(() => this.#cached?.get(indices) ?? forwardThrough(this.#frozen, images));
+      const inputFactor = this.#context.nhsic?.with === "input" ? this.#nhsicFactor(images) : null;
+      let signals = this.#projection && end > from ? this.#entrySignals(images, labels, losses) : null;
+      let features = input;
+      for (const module of this.#modules.slice(from, end)) {
         const { output, ...found } = scope(() => {
           const hidden = forwardThrough(module.stages, features);
           const seen = module.readout ? module.readout.forward(hidden) : hidden;
-          const loss = module.loss(inFull(seen), labels);
+          const sent = signals && this.#sendThrough(module.stages, signals);
+          let loss = module.loss({
+            output: inFull(seen),
+            labels: module.classifies ? this.#ofEachView(labels) : labels,
+            views: this.views,
+            get hidden() {
+              return inFull(hidden);
+            },
+            images,
+            signals: sent && { input: signals!, output: inFull(sent) },
+          });
+          if (this.#context.nhsic) loss = loss.sub(this.#nhsicTerm(hidden, seen, inputFactor ?? features));
           loss.backward();
           return {
             loss: this.#reading(loss),
-            correct: predicts ? this.#reading(correctIn(seen, labels)) : 0,
+            correct: module.classifies ? this.#reading(correctIn(seen, this.#ofEachView(labels))) : null,
             output: hidden.detach(),
+            signals: sent?.detach() ?? null,
           };
         });
         losses.push(found.loss);
-        if (predicts) correct = found.correct;
+        correct = found.correct;
         if (features !== images) features.dispose();
+        signals?.dispose();
         features = output;
+        signals = found.signals;
       }
-      const classifier = this.#detachedClassifier;
-      if (classifier) {
-        const logits = inFull(classifier.forward(features));
-        const loss = crossEntropy(logits, labels);
+      if (this.#phase.classifier) {
+        const logits = inFull(this.#classifier!.forward(features));
+        const repeated = this.#ofEachView(labels);
+        const loss = crossEntropy(logits, repeated);
         loss.backward();
         losses.push(this.#reading(loss));
-        correct = this.#reading(correctIn(logits, labels));
+        correct = this.#reading(correctIn(logits, repeated));
       }
       return { losses, correct };
     });
+  }
+
+  /** Labels `[V·N]` of all rows. */
+  #ofEachView(labels: Tensor): Tensor {
+    return this.views === 1 ? labels : labels.repeat([this.views]);
+  }
+
+  /** The factor of nHSIC of what a term compares with. */
+  #nhsicFactor(values: Tensor): Tensor {
+    const { sigma, epsilon } = this.#context.nhsic!;
+    return noGrad(() => nhsic.factor(inFull(values), { sigma, epsilon }));
+  }
+
+  /** weight · nHSIC(X, Z), in float32. @param other - a factor of the input, or the module's own input */
+  #nhsicTerm(hidden: Tensor, seen: Tensor, other: Tensor): Tensor {
+    const { weight, of, sigma, epsilon, with: partner } = this.#context.nhsic!;
+    const factor = partner === "input" ? other : this.#nhsicFactor(other);
+    const value = nhsicTerm(inFull(of === "output" ? hidden : seen), factor, { sigma, epsilon });
+    return value.to("float32").mul(weight);
+  }
+
+  /** Labels as the network's input. Trains the projection, whose target is which labels agree. */
+  #entrySignals(images: Tensor, labels: Tensor, losses: Reading[]): Tensor {
+    const { classes, loss } = this.#context;
+    return scope(() => {
+      const input = oneHot(labels, classes).to("float32");
+      if (this.#phase.from > 0) {
+        const entry = noGrad(() => this.#projection!.forward(input));
+        return noGrad(() => this.#sendThrough(this.#frozen, entry));
+      }
+      const sent = this.#projection!.forward(input);
+      const found = loss.entry.compute(loss.options, {
+        output: images,
+        hidden: images,
+        images,
+        labels,
+        classes,
+        views: this.views,
+        signals: { input, output: sent },
+        own: null,
+      });
+      found.backward();
+      losses.push(this.#reading(found));
+      return noGrad(() => this.#sendThrough(this.#bottom, sent.detach()));
+    });
+  }
+
+  #sendThrough(stages: readonly Stage[], signals: Tensor): Tensor {
+    return withOwnStatistics(stages, () => forwardThrough(stages, signals));
   }
 
   #reading(scalar: Tensor): Reading {
     return this.#onGpu ? scalar.detach().to("float32") : scalar.item();
   }
 
+  /** While modules learn one after the other, the one that learns predicts through its head. */
   logits(images: Tensor): Tensor {
-    return scope(() => inFull(this.backbone.forward(images)));
+    const { from, end, classifier } = this.#phase;
+    const module = this.#modules[end - 1];
+    const isWhole = classifier || end === this.#modules.length || !module?.classifies || end - from !== 1;
+    return scope(() => {
+      if (isWhole) return inFull(this.backbone.forward(images));
+      this.auxiliary?.eval();
+      const hidden = forwardThrough([...this.#frozen, ...module.stages], images);
+      return inFull(module.readout ? module.readout.forward(hidden) : hidden);
+    });
   }
 
   setLearningRate(rate: number): void {
@@ -191,25 +304,25 @@ class PartitionedRule implements LearningRule {
   }
 
   stateDict(): Map<string, Tensor> {
-    return new Map([...this.#weights(), ...prefixed("optimizer.", this.#optimizer.stateDict())]);
-  }
-
-  #weights(): Map<string, Tensor> {
     return new Map([
-      ...prefixed("backbone.", this.backbone.stateDict()),
-      ...prefixed("heads.", this.auxiliary?.stateDict() ?? new Map()),
+      ...weightsOf(this.backbone, this.auxiliary),
+      ...prefixed("optimizer.", this.#optimizer.stateDict()),
     ]);
   }
 
   loadStateDict(saved: ReadonlyMap<string, Tensor>): void {
     // All that can be refused is refused before anything is changed; the optimizer looks at all of its own first.
-    requireFit(this.#weights(), saved);
+    requireFit(weightsOf(this.backbone, this.auxiliary), saved);
     this.#optimizer.loadStateDict(unprefixed("optimizer.", saved));
     this.backbone.loadStateDict(unprefixed("backbone.", saved));
     this.auxiliary?.loadStateDict(unprefixed("heads.", saved));
+    // What was computed with other weights is not theirs.
+    this.#cached?.dispose();
+    this.#cached = null;
   }
 
   dispose(): void {
+    this.#cached?.dispose();
     this.#replayed?.dispose();
     this.#optimizer.dispose();
     this.auxiliary?.dispose();
@@ -217,63 +330,11 @@ class PartitionedRule implements LearningRule {
   }
 }
 
-/** A module of one stage has the stage's name; of several, the first's and the last's; the whole network is `network`. */
-function moduleName(stages: readonly Stage[], modules: number): string {
-  if (modules === 1) return "network";
-  const [first, last] = [stages[0]!.name, stages.at(-1)!.name];
-  return first === last ? first : `${first}-${last}`;
-}
-
-/** What losses are taken of: sums over classes and the batch need float32. */
-function inFull(seen: Tensor): Tensor {
-  return seen.dtype === "float32" ? seen : seen.to("float32");
-}
-
-/** How many rows of `[N, K]` have their largest entry at the label. */
-export function countCorrect(logits: Tensor, labels: Tensor): number {
-  return scope(() => correctIn(logits, labels).item());
-}
-
-/** The same as an int64 scalar. */
-function correctIn(logits: Tensor, labels: Tensor): Tensor {
-  return logits.argmax(1).eq(labels).sum();
-}
+/** What the projection of labels is called among modules. */
+const LABELS = "labels";
 
 /** Numbers of readings; those on a GPU, all or none, in one transfer. */
 function read(readings: readonly Reading[]): number[] {
   const tensors = readings.filter((reading) => typeof reading !== "number");
   return tensors.length === 0 ? (readings as number[]) : stack(tensors, 0).toNumbers();
-}
-
-/**
- * Whether saved weights are those of this backbone and these heads.
- * @throws TorchError naming what is missing, what is not known, or the first tensor of another shape
- */
-function requireFit(mine: ReadonlyMap<string, Tensor>, saved: ReadonlyMap<string, Tensor>): void {
-  const missing = [...mine.keys()].filter((name) => !saved.has(name));
-  const known = (name: string) => mine.has(name) || !/^(backbone|heads)\./.test(name);
-  const unexpected = [...saved.keys()].filter((name) => !known(name));
-  const parts = [
-    ...(missing.length > 0 ? [`missing ${missing.join(", ")}`] : []),
-    ...(unexpected.length > 0 ? [`unexpected ${unexpected.join(", ")}`] : []),
-  ];
-  if (parts.length > 0) throw new TorchError(`the saved state does not fit this rule: ${parts.join("; ")}`);
-  for (const [name, { shape }] of mine) {
-    const source = saved.get(name)!;
-    if (source.isDisposed) throw new TorchError(`the saved ${name} was disposed`);
-    if (source.shape.join() !== shape.join()) {
-      throw new TorchError(
-        `the saved state does not fit this rule: expected ${name} [${shape.join(", ")}], got [${source.shape.join(", ")}]`,
-      );
-    }
-  }
-}
-
-function prefixed(prefix: string, state: ReadonlyMap<string, Tensor>): [string, Tensor][] {
-  return Array.from(state, ([name, tensor]) => [prefix + name, tensor]);
-}
-
-function unprefixed(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  const mine = [...state].filter(([name]) => name.startsWith(prefix));
-  return new Map(mine.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }

@@ -27,13 +27,15 @@ export function recordOnGpu(device: string): Record {
 interface Recorded<R> {
   readonly images: Tensor;
   readonly labels: Tensor;
+  readonly indices: Tensor;
   readonly recording: Recording<R>;
   readonly gradients: readonly (Tensor | null)[];
 }
 
 export class Replayed<R> {
   #recorded: Recorded<R> | null = null;
-  #computed = 0;
+  /** Steps computed, by the shape of their images. */
+  readonly #computed = new Map<string, number>();
   /** Whether gradients are those of a batch that was computed, in other memory than replays write into. */
   #displaced = false;
 
@@ -50,15 +52,18 @@ export class Replayed<R> {
   /** What `passes` gives for a batch, and its gradients; the result's tensors are written over by the next run. */
   run(batch: Batch): R {
     const recorded = this.#recorded;
-    if (recorded ? !sameSize(recorded, batch) : this.#computed < STEPS_BEFORE_RECORDING) {
-      this.#computed += 1;
+    const size = batch.images.shape.join();
+    const computed = this.#computed.get(size) ?? 0;
+    if (recorded ? recorded.images.shape.join() !== size : computed < STEPS_BEFORE_RECORDING) {
+      this.#computed.set(size, computed + 1);
       this.#displaced = true;
       return this.passes(batch);
     }
-    const { images, labels, recording, gradients } = recorded ?? this.#begin(batch);
+    const { images, labels, indices, recording, gradients } = recorded ?? this.#begin(batch);
     if (recorded) {
       images.copy_(batch.images);
       labels.copy_(batch.labels);
+      indices.copy_(batch.indices);
     }
     if (this.#displaced)
       for (const [at, parameter] of this.parameters.entries()) parameter.grad = gradients[at] ?? null;
@@ -69,8 +74,8 @@ export class Replayed<R> {
 
   dispose(): void {
     if (!this.#recorded) return;
-    const { images, labels, recording, gradients } = this.#recorded;
-    for (const tensor of [images, labels, ...gradients]) tensor?.dispose();
+    const { images, labels, indices, recording, gradients } = this.#recorded;
+    for (const tensor of [images, labels, indices, ...gradients]) tensor?.dispose();
     recording.dispose();
     this.#recorded = null;
   }
@@ -78,16 +83,13 @@ export class Replayed<R> {
   /** Records the passes on a copy of this batch. */
   #begin(batch: Batch): Recorded<R> {
     return scope(() => {
-      const [images, labels] = [keep(batch.images.clone()), keep(batch.labels.clone())];
-      const recording = this.record(() => this.passes({ images, labels }));
+      const [images, labels, indices] = [batch.images.clone(), batch.labels.clone(), batch.indices.clone()];
+      const recording = this.record(() => this.passes({ images, labels, indices }));
+      for (const input of [images, labels, indices]) keep(input);
       const gradients = this.parameters.map(({ grad }) => grad && keep(grad));
       this.#displaced = false;
-      this.#recorded = { images, labels, recording, gradients };
+      this.#recorded = { images, labels, indices, recording, gradients };
       return this.#recorded;
     });
   }
-}
-
-function sameSize({ images }: Recorded<unknown>, batch: Batch): boolean {
-  return images.shape.join() === batch.images.shape.join();
 }

@@ -1,25 +1,41 @@
 // How a network learns. A rule is given a backbone and a batch, and moves weights; what happens in between is its own.
 import type { Generator, nn, Tensor } from "@stopgrad/torch";
+import type { Normalisation, TensorSet } from "../data/loader.js";
 import type { Head } from "../heads/index.js";
 import type { LocalLoss } from "../losses/index.js";
 import type { Backbone, Precision } from "../models/index.js";
 import type { OptimizerEntry, OptimizerSettings } from "../optimizers/index.js";
 import type { RegistryEntry } from "../registry.js";
 
+type Options = Readonly<Record<string, unknown>>;
+
+/** Images of the training set, V augmented views of each: row v·N + i is view v of image i. */
 export interface Batch {
-  /** `[N, C, H, W]`, normalised. */
+  /** `[V·N, C, H, W]`, normalised. */
   images: Tensor;
   /** int64 `[N]`. */
   labels: Tensor;
+  /** int64 `[N]`: their places in the training set. */
+  indices: Tensor;
 }
 
 export interface StepResult {
-  /** Each module's loss on this batch, before the step, in the network's order. */
+  /** Each module's loss on this batch, before the step, in the network's order; of those that were trained. */
   losses: readonly { readonly module: string; readonly loss: number }[];
   /** Loss of what predicts. */
   loss: number;
-  /** Images of the batch that were classified right, before the step. */
-  correct: number;
+  /** Images of the batch that were classified right, before the step, a fraction where views disagree; null: nothing predicts. */
+  correct: number | null;
+}
+
+/** A stretch of epochs in which the same parts are trained, with a learning-rate schedule of its own. */
+export interface Phase {
+  /** What is trained: a module's name, or `all`. */
+  readonly name: string;
+  /** Null: as many as the run's `epochs` says. */
+  readonly epochs: number | null;
+  /** At its beginning; null: the optimizer's. */
+  readonly learningRate: number | null;
 }
 
 /** A network that is being trained by a rule. */
@@ -29,14 +45,28 @@ export interface LearningRule {
   readonly auxiliary: nn.Module | null;
   /** Names of the gradient-isolated modules, first to last. */
   readonly moduleNames: readonly string[];
+  /** What is trained, one after the other; one phase where everything learns at once. */
+  readonly phases: readonly Phase[];
+  /** Views of each image that a batch holds. */
+  readonly views: 1 | 2;
+  /**
+   * Begins a phase, or goes on with it after a resume: called before its first step here.
+   * @param breathe - called now and then during long work; what it throws ends it
+   */
+  enterPhase(at: number, breathe?: () => void): void;
   /**
    * One optimizer step on one batch, in training mode. The batch is on the backbone's device.
    * @param meanwhile - called when a GPU has been given all of the step's work, before its results are waited for: what
    *   the processor does here costs no time. It must not depend on the step, and is not called on the CPU
    */
   step(batch: Batch, meanwhile?: () => void): StepResult;
-  /** Normalised images `[N, C, H, W]` → logits `[N, K]`, float32, for evaluation. */
+  /**
+   * Normalised images `[N, C, H, W]` → what predicts, `[N, K]` float32, for evaluation: logits, or another score whose
+   * largest is the prediction.
+   */
   logits(images: Tensor): Tensor;
+  /** Normalised images `[N, C, H, W]` → what the first stage takes, where a measure looks at stages one by one. */
+  prepareObserved?(images: Tensor): Tensor;
   setLearningRate(rate: number): void;
   /** Everything a resumed run needs, under `backbone.`, `heads.` and `optimizer.`. */
   stateDict(): Map<string, Tensor>;
@@ -48,26 +78,85 @@ export interface LearningRule {
   dispose(): void;
 }
 
+/** Parts by name, and what stands beside the name. */
+export interface Chosen<E> {
+  readonly entry: E;
+  readonly options: Options;
+}
+
+/** In what order modules learn. */
+export interface Schedule {
+  /**
+   * `simultaneous`: all with every batch. `sequential`: one after the other, those below frozen. `asynchronous`: the same,
+   * each on the outputs of the one below, computed once.
+   */
+  readonly name: "simultaneous" | "sequential" | "asynchronous";
+  /**
+   * Of what is frozen: `fixed`, it runs in evaluation mode; `moving`, in training mode, as in the released code of arXiv
+   * 2402.09050, so that batch norm's running statistics drift and dropout goes on.
+   */
+  readonly statistics: "fixed" | "moving";
+}
+
+/** The term −weight · nHSIC(X, Z) of a module's loss (arXiv 2402.09050, eq. 11). */
+export interface NhsicTerm {
+  readonly weight: number;
+  /** X: the network's input, or the module's. */
+  readonly with: "input" | "module-input";
+  /** Z: the module's output, or its head's, as in the released code. */
+  readonly of: "output" | "head";
+  readonly sigma: number;
+  readonly epsilon: number;
+}
+
+/** The training images, without augmentation: for rules that look at all of them. */
+export interface TrainingData {
+  readonly set: TensorSet;
+  readonly normalisation: Normalisation;
+  /** Images to take at a time. */
+  readonly batch: number;
+  /** A folder for what is too large to be kept in memory; it may be deleted when the run is not training. */
+  readonly scratch: string;
+}
+
 export interface RuleContext {
   /** On the device where the rule trains it; heads join it there. */
   backbone: Backbone;
-  /** `[C, H, W]`. */
+  /** `[C, H, W]` of training images. */
   inputShape: readonly number[];
   classes: number;
   /** Of the backbone and the heads. */
   precision: Precision;
-  /** How many stages each module holds. */
+  /** How many stages each module holds; their sum is the number of stages above the frozen ones. */
   moduleSizes: readonly number[];
-  /** Whether the last module is trained through the classifier, or the classifier on its detached output. */
-  classifier: "attached" | "detached";
-  loss: { entry: LocalLoss; options: Readonly<Record<string, unknown>> };
-  head: { entry: Head; options: Readonly<Record<string, unknown>> };
+  /** Stages from the first that are not trained at all. */
+  frozenStages: number;
+  /**
+   * Whether the last module is trained through the classifier, the classifier on its detached output, or the classifier
+   * after everything else.
+   */
+  classifier: "attached" | "detached" | "after";
+  /** Of the classifier that is trained after everything else. */
+  format: { readonly epochs: number | null; readonly learningRate: number | null };
+  schedule: Schedule;
+  loss: Chosen<LocalLoss>;
+  head: Chosen<Head>;
+  nhsic: NhsicTerm | null;
   optimizer: { entry: OptimizerEntry; settings: OptimizerSettings };
   /** Initial values of heads. */
   headGenerator: Generator;
+  /** The CPU's draws during training, beside augmentation and dropout: negatives, tangents. Saved in checkpoints. */
+  ruleGenerator: Generator;
+  training: TrainingData;
 }
 
 /** A named rule. */
 export interface Rule extends RegistryEntry {
-  create(options: Readonly<Record<string, unknown>>, context: RuleContext): LearningRule;
+  /** What of an experiment file means nothing to it: given, it is refused. */
+  readonly ignores?: readonly ("partition" | "classifier" | "schedule" | "loss" | "head" | "nhsic")[];
+  /** `[C, H, W]` of images → of what the network is built for; the same unless said. */
+  inputShape?(options: Options, shape: readonly number[]): readonly number[];
+  /** The schedules it knows; all of them unless said. */
+  readonly schedules?: readonly Schedule["name"][];
+  create(options: Options, context: RuleContext): LearningRule;
 }

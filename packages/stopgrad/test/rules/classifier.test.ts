@@ -15,12 +15,12 @@ describe.each(partitions)("ResNet-18, partition %s", (partition) => {
   test("predicts, and its loss and hits are the step's", () => {
     const rule = makeRule(setup);
     const twin = makeRule(setup).backbone.train();
-    const { images, labels } = makeBatch(0);
+    const { images, labels, indices } = makeBatch(0);
     const { loss, correct } = scope(() => {
       const logits = twin.forward(images);
       return { loss: crossEntropy(logits, labels).item(), correct: countCorrect(logits, labels) };
     });
-    const result = rule.step({ images, labels });
+    const result = rule.step({ images, labels, indices });
     expect(result.losses.at(-1)).toEqual({ module: "classifier", loss });
     expect(result.loss).toBe(loss);
     expect(result.correct).toBe(correct);

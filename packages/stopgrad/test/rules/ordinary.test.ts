@@ -1,7 +1,7 @@
 // The partitioned rule beside training loops as one writes them by hand: the same bits, step after step, in weights,
 // running statistics and optimizer state; and beside plain PyTorch (fixtures/record.py) to rounding.
 import "../support/one-thread.js";
-import { crossEntropy, Generator, type nn, type optim, scope, type Tensor } from "@stopgrad/torch";
+import { arange, crossEntropy, Generator, type nn, type optim, scope, type Tensor } from "@stopgrad/torch";
 import { describe, expect, test } from "vitest";
 import { moduleSizes, type Partition } from "../../src/experiment/partition.js";
 import { heads } from "../../src/heads/index.js";
@@ -91,7 +91,7 @@ describe.each(setups)("$model with $optimizer", (setup) => {
     const headOf = ends.map((end, at) =>
       at === ends.length - 1 && !detached
         ? null
-        : heads[head].create({}, { shape: shapes[end - 1]!, outputs: 10, generator }),
+        : heads[head].create({}, { shape: shapes[end - 1]!, classes: 10, outputs: "classes", generator }),
     );
     const named: Record<string, nn.Module> = Object.fromEntries(
       headOf.flatMap((module, at) => (module ? [[rule.moduleNames[at], module]] : [])),
@@ -193,6 +193,7 @@ describe("beside plain PyTorch", () => {
         rule.step({
           images: imagesOf(`images/${step}`, [setup.batch, ...(setup.inputShape ?? [3, 16, 16])]),
           labels: labelsOf(setup.batch),
+          indices: arange(0, setup.batch),
         }),
       );
       expectClose(

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { Batch } from "../../src/rules/index.js";
 import { type Record as Recorder, Replayed, STEPS_BEFORE_RECORDING } from "../../src/rules/replayed.js";
 
-const batchOf = (...values: number[]): Batch => ({ images: tensor(values), labels: tensor([0n].map(Number)) });
+const batchOf = (...values: number[]): Batch => ({ images: tensor(values), labels: tensor([0]), indices: tensor([0]) });
 
 /** Gradient 2 · sum of the batch · weight; the result is the sum of the batch. */
 class Passes {
@@ -56,6 +56,21 @@ function recorder(passes: Passes): { record: Recorder; recordings: { replays: nu
 }
 
 describe("passes", () => {
+  test("are recorded for the size of three steps, whatever sizes come between", () => {
+    scope(() => {
+      const passes = new Passes();
+      const { record, recordings } = recorder(passes);
+      const replayed = new Replayed(passes.run, [passes.weight], record);
+      for (const values of [[1, 2], [3], [4, 5], [6], [7, 8]]) scope(() => replayed.run(batchOf(...values)));
+      expect(recordings).toHaveLength(0);
+      scope(() => replayed.run(batchOf(9, 10)));
+      scope(() => replayed.run(batchOf(11)));
+      scope(() => replayed.run(batchOf(12, 13)));
+      expect(recordings).toEqual([{ replays: 2, disposed: false }]);
+      replayed.dispose();
+    });
+  });
+
   test("give each batch's own gradients and results, computed, recorded or of another size", () => {
     scope(() => {
       const passes = new Passes();
