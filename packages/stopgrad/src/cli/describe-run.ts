@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { stringify } from "yaml";
-import type { MetricPoint, RunEnvironment, RunOrigin, RunRecord } from "../store/index.js";
+import type { MetricPoint, RunEnvironment, RunOrigin, RunRecord, RunSummary } from "../store/index.js";
 import { duration } from "./progress.js";
 import { shellQuote } from "./shell.js";
 
@@ -26,6 +26,7 @@ export function describeRun(record: RunRecord, metrics: readonly MetricPoint[], 
           ],
           ["peak memory", mebibytes(summary.peakBytes)],
           ["parameters", `${summary.parameters.backbone} backbone + ${summary.parameters.heads} heads`],
+          ["multiply-adds", summary.cost ? multiplyAdds(summary.cost) : null],
         ] as [string, string | null][])
       : []),
     ["metrics", describeMetrics(metrics)],
@@ -117,4 +118,10 @@ function percent(fraction: number): string {
 
 function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** For one image. */
+function multiplyAdds({ inference, training }: NonNullable<RunSummary["cost"]>): string {
+  const extras = inference.extras > 0 ? ` + ${inference.extras}` : "";
+  return `${inference.backbone}${extras} an image at inference, ${Math.round(training)} in training`;
 }

@@ -22,6 +22,7 @@ export function runDocument(record: RunRecord, problem: string | null = null): R
     testAccuracy: summary?.testAccuracy ?? null,
     secondsToFirstStep: summary?.secondsToFirstStep ?? null,
     parameters: summary?.parameters ?? null,
+    cost: summary?.cost ?? null,
     stages: summary?.stages ?? [],
   };
 }

@@ -18,13 +18,15 @@ export interface TrainingState {
   stepInEpoch: number;
   /** Optimizer steps done in all. */
   step: number;
+  /** Sum over epochs of their first steps' multiply-adds for one image, forward and backward. */
+  trainingMultiplyAdds: number;
   /** Training time so far, without evaluation and measuring. */
   seconds: number;
   /** Images trained on so far. */
   images: number;
   peakBytes: number;
   /** Sums over the epoch in progress. */
-  running: { seen: number; correct: number; loss: number; localLosses: Record<string, number>; seconds: number };
+  running: { seen: number; correct: number | null; loss: number; localLosses: Record<string, number>; seconds: number };
   trainAccuracy: number;
   testAccuracy: number;
   /** Latest value of each stage's measures. */
@@ -48,6 +50,12 @@ export function checkpointSteps(runDirectory: string): number[] {
 
 function pathOf(runDirectory: string, step: number): string {
   return join(folder(runDirectory), `step-${String(step).padStart(9, "0")}.safetensors`);
+}
+
+/** The newest checkpoint's file, or null. */
+export function newestCheckpoint(runDirectory: string): string | null {
+  const [newest] = checkpointSteps(runDirectory);
+  return newest === undefined ? null : pathOf(runDirectory, newest);
 }
 
 /**

@@ -14,7 +14,28 @@ const RESULTS_VERSION = 1;
 export function decidingSettings(run: RunSettings): Record<string, unknown> {
   const { checkpoint, data, device, ...deciding } = run;
   const { evaluationBatch, ...decidingData } = data;
-  return { ...deciding, data: decidingData, device: device.replace(/:\d+$/, ""), resultsVersion: RESULTS_VERSION };
+  const all = { ...deciding, data: decidingData, device: device.replace(/:\d+$/, ""), resultsVersion: RESULTS_VERSION };
+  return withoutLaterDefaults(all);
+}
+
+/** Settings that came later are left out where they say what was so before them: runs of before stay the same runs. */
+function withoutLaterDefaults(
+  all: Omit<RunSettings, "checkpoint" | "data"> & { data: object; resultsVersion: number },
+) {
+  const { schedule, format, retrain, objective, data, ...rest } = all;
+  const { nhsic, ...parts } = objective;
+  const { augment, ...images } = data as Pick<RunSettings["data"], "augment">;
+  const { flip, crop: given, ...views } = augment;
+  const crop = given && (given.mode === "black" ? { padding: given.padding } : given);
+  const isSet = ([, value]: [string, unknown]) => value !== null && value !== 0;
+  return {
+    ...rest,
+    schedule: schedule.name === "simultaneous" ? schedule.name : schedule,
+    ...(rest.classifier === "after" ? { format } : {}),
+    ...(retrain === null ? {} : { retrain }),
+    objective: nhsic === null ? parts : { ...parts, nhsic },
+    data: { ...images, augment: { flip, crop, ...Object.fromEntries(Object.entries(views).filter(isSet)) } },
+  };
 }
 
 /** SHA-256 over the canonical JSON of the deciding settings, 64 lower-case hexadecimal digits. */

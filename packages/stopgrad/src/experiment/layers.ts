@@ -16,6 +16,7 @@ export const NAMED_SETTINGS: readonly NamedSetting[] = [
   { path: ["data"], common: ["train", "test", "batch", "evaluationBatch", "augment"] },
   { path: ["model"], common: [] },
   { path: ["rule"], common: [] },
+  { path: ["schedule"], common: [] },
   { path: ["optimizer"], common: ["schedule"] },
   { path: ["objective", "loss"], common: [] },
   { path: ["objective", "head"], common: [] },

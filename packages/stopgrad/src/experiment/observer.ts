@@ -126,7 +126,8 @@ class ProbeObserver implements Observer {
           breathe();
           const reduced = scope(() => {
             const size = Math.min(COLLECTED_AT_ONCE, count - start);
-            let features = slice(set, start, size, this.data.normalisation).images;
+            const { images } = slice(set, start, size, this.data.normalisation);
+            let features = rule.prepareObserved?.(images) ?? images;
             return rule.backbone.stages.map((stage) => {
               features = stage.forward(features);
               return this.measure.reduce(features);
@@ -179,7 +180,7 @@ export class PairObserver implements Observer {
     evaluating(rule, () => {
       for (const fixed of this.#batches) {
         scope(() => {
-          let features = fixed.images;
+          let features = rule.prepareObserved?.(fixed.images) ?? fixed.images;
           for (const [index, stage] of stages.entries()) {
             breathe();
             const mine = found[index]!;

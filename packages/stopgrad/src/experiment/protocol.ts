@@ -11,6 +11,8 @@ export interface TrainingJob {
   dataDirs: readonly string[];
   /** Go on from the newest checkpoint, if there is one. */
   resume: boolean;
+  /** Where `settings.retrain` takes its weights from: a checkpoint, or why there is none. Null without it. */
+  retrainFrom: { path: string } | { problem: string } | null;
   /** When the process began that was asked for this run, in milliseconds since 1970. */
   startedAt: number;
 }

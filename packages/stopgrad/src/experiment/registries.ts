@@ -8,7 +8,7 @@ import { measures } from "../measures/index.js";
 import { type Model, models } from "../models/index.js";
 import { optimizers } from "../optimizers/index.js";
 import { entryOf } from "../registry.js";
-import { rules } from "../rules/index.js";
+import { rules, schedules } from "../rules/index.js";
 import { refusedDevice } from "./device.js";
 import { optionsOf } from "./run-settings.js";
 import { defineSettings } from "./settings.js";
@@ -16,7 +16,7 @@ import { defineSettings } from "./settings.js";
 export { entryOf };
 
 /** Everything by kind and name. */
-export const registries = { datasets, models, heads, losses, rules, optimizers, measures };
+export const registries = { datasets, models, heads, losses, rules, schedules, optimizers, measures };
 
 /** The schema of experiment files with everything that is registered. */
 export const settingsSchema = defineSettings(registries, {
@@ -27,6 +27,10 @@ export const settingsSchema = defineSettings(registries, {
   },
   hasClassifier: (model) => entryOf(models, model.name).hasClassifier,
   refusedDevice,
+  imageShape(data) {
+    const dataset: Dataset = entryOf(datasets, data.name);
+    return dataset.shape(optionsOf(dataset, data));
+  },
   datasetSizes(data) {
     const dataset: Dataset = entryOf(datasets, data.name);
     const options = optionsOf(dataset, data);

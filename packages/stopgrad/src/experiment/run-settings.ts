@@ -1,6 +1,7 @@
 // The settings of one run, every default filled in: what an experiment file becomes, what the trainer is given and
 // what the store keeps. Beside the types, the schemas of everything that is the same for every registry entry.
 import { z } from "zod";
+import { type AugmentSettings, augmentSettings } from "../data/augment-settings.js";
 import type { RegistryEntry } from "../registry.js";
 import type { Partition } from "./partition.js";
 
@@ -16,11 +17,7 @@ export interface DataSettings extends NamedSettings {
   readonly test: number | null;
   readonly batch: number;
   readonly evaluationBatch: number;
-  readonly augment: {
-    readonly flip: boolean;
-    /** Zero-pads by so many pixels on every side and crops back to the image's size at random. */
-    readonly crop: { readonly padding: number } | null;
-  };
+  readonly augment: AugmentSettings;
 }
 
 export interface OptimizerSettings extends NamedSettings {
@@ -49,6 +46,26 @@ export interface SampleSettings {
   readonly batches: number | null;
 }
 
+/** The term of arXiv 2402.09050, eq. 11. */
+export interface NhsicSettings {
+  readonly weight: number;
+  readonly with: "input" | "module-input";
+  /** What of the module: its output, or its head's (as in the released code). */
+  readonly of: "output" | "head";
+  readonly sigma: number;
+  readonly epsilon: number;
+}
+
+/** A network whose lower stages were trained by another run and stay as they are (arXiv 2402.09050, table 2). */
+export interface RetrainSettings {
+  /** A variant of the same file (the run of the same seed), another run's id, or a checkpoint file. */
+  readonly from: string;
+  /** Stages, counted from the first, that are taken over and not trained. */
+  readonly frozen: number;
+  /** The stages above: drawn anew, or taken over and trained on. */
+  readonly init: "fresh" | "keep";
+}
+
 /** When a checkpoint is written, beside the one at the end. Any of them decides; the result does not depend on it. */
 export interface CheckpointSettings {
   /** After every so many epochs. */
@@ -68,14 +85,25 @@ export interface RunSettings {
   readonly model: NamedSettings;
   readonly rule: NamedSettings;
   readonly partition: Partition;
-  readonly schedule: "simultaneous";
+  /** In what order modules learn, with `statistics` where some are frozen meanwhile. */
+  readonly schedule: NamedSettings;
   /**
    * The network's own classifier: `attached`, it trains the last module with it (greedy block-wise learning, end to
    * end); `detached`, every module has a head and the classifier learns beside them on the last stage's output
-   * without a gradient into it (layer-wise learning of arXiv 2402.09050).
+   * without a gradient into it (layer-wise learning of arXiv 2402.09050); `after`, it learns so when all else is done
+   * ("format training", arXiv 1908.01580).
    */
-  readonly classifier: "attached" | "detached";
-  readonly objective: { readonly loss: NamedSettings; readonly head: NamedSettings };
+  readonly classifier: "attached" | "detached" | "after";
+  /** Of a classifier that learns after all else: epochs (null: `epochs`) and rate (null: the optimizer's). */
+  readonly format: { readonly epochs: number | null; readonly learningRate: number | null };
+  readonly objective: {
+    readonly loss: NamedSettings;
+    readonly head: NamedSettings;
+    /** −weight · nHSIC of each module's output with the network's input, or with the module's; null: no such term. */
+    readonly nhsic: NhsicSettings | null;
+  };
+  /** Weights of the lower stages, from another run; null: all are drawn. */
+  readonly retrain: RetrainSettings | null;
   readonly optimizer: OptimizerSettings;
   readonly epochs: number;
   /** Measure → when, and its options. */
@@ -104,8 +132,21 @@ export const plainSettings = z.object({
       }
     })
     .default([1]),
-  schedule: z.literal("simultaneous").default("simultaneous"),
-  classifier: z.enum(["attached", "detached"]).optional(),
+  classifier: z.enum(["attached", "detached", "after"]).optional(),
+  format: z
+    .object({
+      epochs: positive.nullable().default(null),
+      learningRate: z.number().positive().nullable().default(null),
+    })
+    .prefault({}),
+  retrain: z
+    .object({
+      from: z.string().trim().min(1).meta({ expected: "a variant of this file, a run's id or a checkpoint file" }),
+      frozen: positive,
+      init: z.enum(["fresh", "keep"]).default("fresh"),
+    })
+    .nullable()
+    .default(null),
   precision: z.enum(["float32", "bfloat16"]).default("float32"),
   device: z
     .string()
@@ -127,12 +168,7 @@ export const dataCommon = z.object({
   test: positive.nullable().default(null),
   batch: positive.default(128),
   evaluationBatch: positive.optional(),
-  augment: z
-    .object({
-      flip: z.boolean().default(false),
-      crop: z.object({ padding: positive }).nullable().default(null),
-    })
-    .prefault({}),
+  augment: augmentSettings.prefault({}),
 });
 
 const ascending = (list: readonly number[]) => list.every((item, i) => i === 0 || item > (list[i - 1] ?? 0));
@@ -165,6 +201,15 @@ export const sampleCommon = z.object({
 
 /** Mini-batches a measure is averaged over unless said, or as many as the split holds. */
 export const DEFAULT_BATCHES = 8;
+
+/** `objective.nhsic`; width and ridge as the measure's. */
+export const nhsicSchema = z.object({
+  weight: z.number(),
+  with: z.enum(["input", "module-input"]).default("input"),
+  of: z.enum(["output", "head"]).default("output"),
+  sigma: z.number().positive().default(5),
+  epsilon: z.number().positive().default(1e-5),
+});
 
 export const nothingCommon = z.object({});
 

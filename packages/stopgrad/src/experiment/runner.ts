@@ -1,12 +1,13 @@
 // Runs side by side: each in a worker process of its own, its events stored here. This process is the store's only
 // writer for its runs; a run that is already done is not done again, one that was interrupted goes on.
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { type RunOrigin, type RunRecord, type Store, StoreError } from "../store/index.js";
 import { describeSystemError } from "../system-error.js";
+import { newestCheckpoint } from "./checkpoint.js";
 import { runId, settingsHash } from "./identity.js";
 import type { ParentMessage, TrainingEvent, TrainingJob, WorkerMessage } from "./protocol.js";
 import type { RunSettings } from "./run-settings.js";
@@ -75,13 +76,15 @@ export function plan(runs: readonly RunSettings[], store: Store, fresh = false):
  */
 export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions): Promise<RunOutcome[]> {
   const { store, signal } = options;
-  const waiting = runs.filter((run) => !run.done);
+  const waiting = sourcesFirst(runs.filter((run) => !run.done));
   const jobs = sideBySide(
     waiting.map(({ settings }) => settings),
     options.jobs,
   );
   const workers = new Set<ChildProcess>();
   const problems = new Map<PlannedRun, string>();
+  /** Runs that were begun, by id, until they end. */
+  const underWay = new Map<string, Promise<void>>();
   const fatal: unknown[] = [];
 
   const stopAll = () => {
@@ -92,7 +95,11 @@ export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions
   };
   const work = async () => {
     for (let run = waiting.shift(); run && !signal?.aborted && fatal.length === 0; run = waiting.shift()) {
+      let ended = () => {};
+      underWay.set(run.id, new Promise<void>((resolve) => (ended = resolve)));
       try {
+        await underWay.get(run.settings.retrain?.from ?? ""); // what it starts from was begun before it
+        if (signal?.aborted) break;
         await trainOne(run, workers, options);
       } catch (error) {
         const message = problemOfOneRun(error);
@@ -103,6 +110,8 @@ export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions
           problems.set(run, message);
           options.onEvent?.(run, { type: "failed", message });
         }
+      } finally {
+        ended();
       }
     }
   };
@@ -125,6 +134,29 @@ export async function runAll(runs: readonly PlannedRun[], options: RunnerOptions
       throw error;
     }
   });
+}
+
+/** The same runs, each after the one whose weights it takes over. */
+function sourcesFirst(runs: readonly PlannedRun[]): PlannedRun[] {
+  const byId = new Map(runs.map((run) => [run.id, run]));
+  const ordered = new Set<PlannedRun>();
+  const add = (run: PlannedRun) => {
+    const source = byId.get(run.settings.retrain?.from ?? "");
+    if (source && !ordered.has(source)) add(source);
+    ordered.add(run);
+  };
+  for (const run of runs) add(run);
+  return [...ordered];
+}
+
+/** The checkpoint that a run starts from: a file, or the newest of a run that is completed; or why there is none. */
+function sourceOf(from: string, { store, runsDir }: RunnerOptions): NonNullable<TrainingJob["retrainFrom"]> {
+  if (existsSync(from) && statSync(from).isFile()) return { path: resolve(from) };
+  const known = store.listRuns().find(({ id }) => id === from);
+  if (!known) return { problem: "there is no such run or file; train it first" };
+  if (known.status !== "completed") return { problem: `that run is ${known.status}; it has to be completed first` };
+  const path = newestCheckpoint(join(runsDir, from));
+  return path === null ? { problem: "that run has no checkpoint any more; train it again with --fresh" } : { path };
 }
 
 /** What concerns one run only: it is being trained elsewhere, or its folder cannot be written. Null for all else. */
@@ -187,6 +219,7 @@ async function trainOne(run: PlannedRun, workers: Set<ChildProcess>, options: Ru
       directory,
       dataDirs: options.dataDirs,
       resume: !fresh,
+      retrainFrom: settings.retrain && sourceOf(settings.retrain.from, options),
       startedAt: performance.timeOrigin,
     };
     const worker = startWorker(settings.threads);

@@ -8,6 +8,7 @@ import type { Registry } from "../registry.js";
 import { type Checked, checkMap, type Elsewhere, type Mistake, mistakeAt, outside, unknownKey } from "./check.js";
 import type { SettingsDocument } from "./document.js";
 import { checkNamed, checkObserve, observeOptions } from "./entries.js";
+import { runId } from "./identity.js";
 import { mergeLayers } from "./layers.js";
 import { applyOverride } from "./overrides.js";
 import { type Partition, parsePartition } from "./partition.js";
@@ -16,6 +17,8 @@ import {
   type DataSettings,
   DEFAULT_BATCHES,
   dataCommon,
+  type NhsicSettings,
+  nhsicSchema,
   nothingCommon,
   type OptimizerSettings,
   optimizerCommon,
@@ -24,7 +27,14 @@ import {
   type SampleSettings,
 } from "./run-settings.js";
 import { didYouMean, sameWord } from "./suggest.js";
-import { impossibleTogether, type SettingsHooks, type SettingsRegistries } from "./together.js";
+import {
+  impossibleParts,
+  impossibleTogether,
+  meaninglessForRule,
+  type SettingsHooks,
+  type SettingsRegistries,
+  type ValidParts,
+} from "./together.js";
 import { depthReached, formatPath, isTree, type Path, show, type Tree, valueAt } from "./tree.js";
 import {
   type Applied,
@@ -57,7 +67,7 @@ export interface Settings {
   expand(document: SettingsDocument, options?: ExpandOptions): Experiment;
 }
 
-const SECTIONS = ["data", "model", "rule", "partition", "objective", "optimizer", "observe"];
+const SECTIONS = ["data", "model", "rule", "partition", "schedule", "objective", "optimizer", "observe"];
 const VARIANT_KEYS = [...Object.keys(plainSettings.shape).filter((key) => key !== "name"), ...SECTIONS];
 const ONLY_AT_TOP = ["name", "variants"];
 const TOP_KEYS = [...ONLY_AT_TOP, ...VARIANT_KEYS];
@@ -149,14 +159,47 @@ function expand(
     add(key, message, `override ${one.override.text}`);
   }
 
+  for (const [variant, { retrain }] of resolved) {
+    const message = retrain && circleOf(variant, resolved);
+    if (message) addAt(["variants", variant, "retrain", "from"], mistakeAt([], message));
+  }
+
   if (problems.size > 0) throw new SettingsError(document.file, [...problems.values()].sort(byPlace));
-  const runs = [...resolved].flatMap(([variant, { name, seeds, ...settings }]) =>
-    seeds.map((seed) => ({ name: name ?? stem(document.file), variant, seed, ...settings })),
+  const runs = withSources(
+    [...resolved].flatMap(([variant, { name, seeds, ...settings }]) =>
+      seeds.map((seed) => ({ name: name ?? stem(document.file), variant, seed, ...settings })),
+    ),
   );
   return {
     name: runs[0]?.name ?? stem(document.file),
     runs: runs.filter(({ variant }) => chosen.includes(variant)),
   };
+}
+
+/** Whether a variant starts from itself, by way of others. */
+function circleOf(variant: string, variants: ReadonlyMap<string, VariantSettings>): string | null {
+  const way = [variant];
+  for (let at = variants.get(variant)?.retrain?.from; at !== undefined; at = variants.get(at)?.retrain?.from) {
+    if (way.includes(at)) return `expected a variant that is trained before, got ${[...way, at].join(" → ")}`;
+    way.push(at);
+  }
+  return null;
+}
+
+/** Runs that start from a variant of the file start from its run of the same seed: its id, which says all its settings. */
+function withSources(runs: readonly RunSettings[]): RunSettings[] {
+  const found = new Map<RunSettings, RunSettings>();
+  const resolve = (run: RunSettings): RunSettings => {
+    const { retrain } = run;
+    if (!retrain) return run;
+    const done = found.get(run);
+    if (done) return done;
+    const source = runs.find(({ variant, seed }) => variant === retrain.from && seed === run.seed);
+    const resolved = source ? { ...run, retrain: { ...retrain, from: runId(resolve(source)) } } : run;
+    found.set(run, resolved);
+    return resolved;
+  };
+  return runs.map(resolve);
 }
 
 /**
@@ -195,11 +238,15 @@ function resolve(
   const data = named(["data"], "dataset", registries.datasets, dataCommon) as DataSettings | undefined;
   const model = named(["model"], "model", registries.models, nothingCommon);
   const rule = named(["rule"], "rule", registries.rules, nothingCommon, "partitioned");
+  const schedule = named(["schedule"], "schedule", registries.schedules, nothingCommon, "simultaneous");
   const optimizer = named(["optimizer"], "optimizer", registries.optimizers, optimizerCommon, "adam");
   const partition = take(checkPartition(tree.partition ?? 1), ["partition"]);
   take(checkObjectiveKeys(tree.objective ?? {}, elsewhere), ["objective"]);
   const loss = named(["objective", "loss"], "loss", registries.losses, nothingCommon, "cross-entropy");
-  const head = named(["objective", "head"], "head", registries.heads, nothingCommon, "linear");
+  const lossEntry = loss && registries.losses[loss.name];
+  const usualHead = lossEntry?.heads?.[0] ?? "linear";
+  const head = named(["objective", "head"], "head", registries.heads, nothingCommon, usualHead);
+  const nhsic = take(checkNhsic(valueAt(tree, ["objective", "nhsic"]), elsewhere), ["objective", "nhsic"]);
   const observe = take(checkObserve(registries.measures, tree.observe ?? {}, outside("observe", elsewhere)), [
     "observe",
   ]);
@@ -211,17 +258,36 @@ function resolve(
     evaluationBatch: data.evaluationBatch ?? data.batch,
   };
   const separable = model === undefined ? true : (hooks.hasClassifier?.(model) ?? true);
-  if (plain?.classifier === "detached" && !separable) {
+  const classifies = lossEntry?.classifies ?? true;
+  if (plain?.classifier !== undefined && plain.classifier !== "attached" && !separable && classifies) {
     const message = `${model?.name} has no classifier apart from its last stage, which gives the class scores; leave it out`;
     mistakes.push(mistakeAt(["classifier"], message));
   }
-  const classifier = plain && (plain.classifier ?? (partition === "stage" && separable ? "detached" : "attached"));
+  const apart = !classifies || (partition === "stage" && separable);
+  const classifier = plain && (plain.classifier ?? (apart ? "detached" : "attached"));
   if (!partial) {
-    const parts = { data: filled, model, partition, classifier, loss, head, observe, device: plain?.device };
+    const given = (path: Path) => (valueAt(tree, path) ?? null) !== null;
+    const parts: ValidParts = {
+      data: filled,
+      model,
+      rule,
+      partition,
+      classifier,
+      schedule,
+      loss,
+      head,
+      nhsic,
+      observe,
+      device: plain?.device,
+      format: plain?.format,
+      retrain: plain?.retrain,
+    };
     mistakes.push(...impossibleTogether(parts, sizes, registries, hooks));
+    mistakes.push(...impossibleParts(parts, registries));
+    mistakes.push(...meaninglessForRule(rule, registries, given));
   }
   if (mistakes.length > 0 || !plain || !filled || !model || !rule || !partition || !classifier) return { mistakes };
-  if (!optimizer || !loss || !head || !observe) return { mistakes };
+  if (!optimizer || !loss || !head || !observe || !schedule || nhsic === undefined) return { mistakes };
   const settings: VariantSettings = {
     ...plain,
     name: plain.name,
@@ -230,7 +296,8 @@ function resolve(
     rule,
     partition,
     classifier,
-    objective: { loss, head },
+    schedule,
+    objective: { loss, head, nhsic },
     optimizer: optimizer as OptimizerSettings,
     observe: withBatches(observe, filled),
   };
@@ -251,17 +318,7 @@ function withBatches(observe: RunSettings["observe"], data: DataSettings): RunSe
 /** The settings that name no registry entry. */
 function checkPlain(tree: Tree, elsewhere: Elsewhere): Checked<z.output<typeof plainSettings>> {
   const mine = Object.fromEntries(Object.entries(tree).filter(([key]) => Object.hasOwn(plainSettings.shape, key)));
-  const checked = checkMap(plainSettings, mine, elsewhere);
-  if ("mistakes" in checked) {
-    return { mistakes: checked.mistakes.map((mistake) => laterVersion(mistake, valueAt(tree, mistake.path))) };
-  }
-  return checked;
-}
-
-/** Values that are specified but belong to a later version get their own words. */
-function laterVersion(mistake: Mistake, value: unknown): Mistake {
-  const instead = value === "sequential" ? "simultaneous" : null;
-  return instead !== null ? { ...mistake, message: `${value} is not available yet; use ${instead}` } : mistake;
+  return checkMap(plainSettings, mine, elsewhere);
 }
 
 function checkPartition(value: unknown): Checked<Partition> {
@@ -272,11 +329,21 @@ function checkPartition(value: unknown): Checked<Partition> {
 
 function checkObjectiveKeys(objective: unknown, elsewhere: Elsewhere): Checked<Tree> {
   if (!isTree(objective)) {
-    return { mistakes: [mistakeAt([], `expected a map with the keys loss, head, got ${show(objective)}`)] };
+    return { mistakes: [mistakeAt([], `expected a map with the keys loss, head, nhsic, got ${show(objective)}`)] };
   }
-  const unknown = Object.keys(objective).filter((key) => key !== "loss" && key !== "head");
+  const unknown = Object.keys(objective).filter((key) => !OBJECTIVE_KEYS.includes(key));
   if (unknown.length === 0) return { value: objective };
-  return { mistakes: unknown.map((key) => unknownKey([key], ["loss", "head"], elsewhere)) };
+  return { mistakes: unknown.map((key) => unknownKey([key], OBJECTIVE_KEYS, elsewhere)) };
+}
+
+const OBJECTIVE_KEYS = ["loss", "head", "nhsic"];
+
+/** `objective.nhsic`: a map, or nothing. */
+function checkNhsic(value: unknown, elsewhere: Elsewhere): Checked<NhsicSettings | null> {
+  if (value === undefined || value === null || value === false) return { value: null };
+  if (isTree(value)) return checkMap(nhsicSchema, value, outside("objective", elsewhere));
+  const example = "a map such as { weight: 0.1, with: input }";
+  return { mistakes: [mistakeAt([], `expected ${example}, got ${show(value)}`)] };
 }
 
 /** Where a setting that is not known here does exist: `learningRate` at the top level → `optimizer.learningRate`. */
@@ -291,9 +358,9 @@ function settingsElsewhere(registries: SettingsRegistries): Elsewhere {
   add("optimizer.", [...Object.keys(optimizerCommon.shape), ...optionsIn(registries.optimizers)]);
   add("optimizer.schedule.", ["milestones", "gamma"]);
   add("data.", [...Object.keys(dataCommon.shape), ...optionsIn(registries.datasets)]);
-  add("data.augment.", ["flip", "crop"]);
+  add("data.augment.", ["preset", "flip", "crop", "resizedCrop", "jitter", "grey", "views"]);
   add("model.", optionsIn(registries.models));
-  add("objective.", ["loss", "head"]);
+  add("objective.", OBJECTIVE_KEYS);
   add("observe.", Object.keys(registries.measures));
   for (const [measure, entry] of Object.entries(registries.measures)) {
     add(`observe.${measure}.`, Object.keys({ ...observeOptions(entry).shape, ...entry.options.shape }));

@@ -1,21 +1,36 @@
 // One run, start to end: data, network, rule, epochs, measures, checkpoints. Runs inside a worker process; everything
 // that leaves it leaves as an event.
-import { all, Generator, isfinite, optim, scope, setThreads, type Tensor, TorchError } from "@stopgrad/torch";
+import {
+  all,
+  countMultiplyAdds,
+  Generator,
+  isfinite,
+  loadSafetensors,
+  noGrad,
+  optim,
+  scope,
+  setThreads,
+  type Tensor,
+  TorchError,
+  zeros,
+} from "@stopgrad/torch";
+import { trainingShape } from "../data/augment-settings.js";
 import { datasets } from "../data/index.js";
 import { EpochOrder, type Normalisation, normalisationOf, type TensorSet, tensorSet } from "../data/loader.js";
 import { placeOn } from "../data/transfer.js";
 import { heads } from "../heads/index.js";
 import { losses } from "../losses/index.js";
 import type { MeasureName } from "../measures/index.js";
-import { models, stageShapes } from "../models/index.js";
+import { models, type Stage, stageShapes } from "../models/index.js";
 import { optimizers } from "../optimizers/index.js";
 import { entryOf } from "../registry.js";
-import { type LearningRule, rules } from "../rules/index.js";
+import { type LearningRule, type Phase, type Rule, rules, type Schedule, type TrainingData } from "../rules/index.js";
 import type { MetricPoint, RunEnvironment, RunSummary } from "../store/records.js";
 import { describeSystemError } from "../system-error.js";
 import { removeUnfinished, restoreCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
 import { bytesOn, generatorOn, prepareDevice, resetPeakOn, settle } from "./device.js";
 import { describeEnvironment } from "./environment.js";
+import { phaseOf, totalEpochs } from "./epochs.js";
 import { evaluate } from "./evaluate.js";
 import { settingsHash } from "./identity.js";
 import { createObserver, logSpacedSteps, type Observer } from "./observer.js";
@@ -68,7 +83,7 @@ class Training {
     private readonly rule: LearningRule,
     private readonly data: { train: TensorSet; test: TensorSet; normalisation: Normalisation },
     private readonly observers: readonly { name: string; when: ObserveSettings; observer: Observer }[],
-    private readonly generators: { order: Generator; augmentation: Generator; dropout: Generator },
+    private readonly generators: { order: Generator; augmentation: Generator; dropout: Generator; rule: Generator },
     /** Bytes of tensors that are no part of training: the data set and what observers hold. */
     private readonly otherBytes: number,
     state: TrainingState,
@@ -109,19 +124,26 @@ class Training {
       order: new Generator(0),
       augmentation: new Generator(0),
       dropout: generatorOn(device, streamSeed(settings.seed, "dropout")),
+      rule: new Generator(streamSeed(settings.seed, "rule")),
     };
-    const rule = createRule(settings, dataset.shape, dataset.classes, generators.dropout);
+    const rule = createRule(settings, dataset, generators, {
+      set: data.train,
+      normalisation: data.normalisation,
+      batch: settings.data.evaluationBatch,
+      scratch: job.directory,
+    });
     const state: TrainingState = {
       epoch: 0,
       stepInEpoch: 0,
       step: 0,
       seconds: 0,
       images: 0,
+      trainingMultiplyAdds: 0,
       peakBytes: 0,
       running: emptyRunning(),
       trainAccuracy: 0,
       testAccuracy: 0,
-      stages: stageShapes(rule.backbone, dataset.shape).map((shape, at) => ({
+      stages: stageShapes(rule.backbone, networkShape(settings, dataset.shape)).map((shape, at) => ({
         name: rule.backbone.stages[at]!.name,
         shape: [...shape],
         nhsicXZ: null,
@@ -132,6 +154,7 @@ class Training {
     };
     const training = new Training(job, hooks, environment, rule, data, observers, generators, otherBytes, state);
     if (job.resume) await training.#resume();
+    if (job.retrainFrom && training.#state.step === 0) takeOver(rule, settings, job.retrainFrom);
     return training;
   }
 
@@ -154,6 +177,7 @@ class Training {
     try {
       for (const [name, generator] of generators) {
         const saved = tensors.get(`generator.${name}`);
+        if (!saved && name === "rule") continue; // absent from checkpoints of before there were rules that draw
         if (!saved) throw new TorchError(`expected the state of the generator ${name}, got none`);
         generator.setState(saved);
       }
@@ -162,7 +186,7 @@ class Training {
       for (const [at, [, generator]] of generators.entries()) generator.setState(before[at]!);
       throw error;
     }
-    this.#state = state;
+    this.#state = { ...state, trainingMultiplyAdds: state.trainingMultiplyAdds ?? Number.NaN }; // absent in old ones
   }
 
   get #stepsPerEpoch(): number {
@@ -171,15 +195,17 @@ class Training {
 
   async go(): Promise<void> {
     const { settings } = this.job;
-    const totalSteps = settings.epochs * this.#stepsPerEpoch;
+    const epochs = totalEpochs(this.rule.phases, settings.epochs);
+    const totalSteps = epochs * this.#stepsPerEpoch;
     const environment = await this.environment;
     await this.hooks.emit({ type: "started", environment, totalSteps, step: this.#state.step });
     this.#savedAt = performance.now();
     try {
+      this.#enterPhase();
       if (this.#state.step === 0) {
         await this.#record([...this.#evaluateTest(), ...(await this.#observe(({ every }) => every !== undefined))]);
       }
-      while (this.#state.epoch < settings.epochs) await this.#epoch(totalSteps);
+      while (this.#state.epoch < epochs) await this.#epoch(epochs, totalSteps);
     } catch (error) {
       if (!(error instanceof Stopped)) throw error;
       if (this.#state.step > 0) this.#save();
@@ -195,16 +221,20 @@ class Training {
   };
 
   /** Trains what is left of an epoch, measures after it, and keeps what came of it. @throws Stopped */
-  async #epoch(totalSteps: number): Promise<void> {
+  async #epoch(epochs: number, totalSteps: number): Promise<void> {
     const { settings } = this.job;
     const state = this.#state;
-    await this.#trainEpoch(totalSteps);
+    this.#enterPhase();
+    await this.#trainEpoch(epochs, totalSteps);
     const { running } = state;
-    const isLast = state.epoch + 1 === settings.epochs;
-    state.trainAccuracy = running.correct / running.seen;
+    const isLast = state.epoch + 1 === epochs;
+    const predicts = running.correct !== null;
+    // Where no step predicts, the training images are predicted once, at the end.
+    if (running.correct !== null) state.trainAccuracy = running.correct / running.seen;
+    else if (isLast) state.trainAccuracy = this.#evaluate(this.data.train).accuracy;
     await this.#record([
       this.#point("trainLoss", running.loss / running.seen),
-      this.#point("trainAccuracy", state.trainAccuracy),
+      ...(predicts || isLast ? [this.#point("trainAccuracy", state.trainAccuracy)] : []),
       ...Object.entries(running.localLosses).map(([module, sum]) =>
         this.#point("localLoss", sum / running.seen, module),
       ),
@@ -226,7 +256,7 @@ class Training {
   }
 
   /** The steps that are left of an epoch. @throws Stopped */
-  async #trainEpoch(totalSteps: number): Promise<void> {
+  async #trainEpoch(epochs: number, totalSteps: number): Promise<void> {
     const { settings } = this.job;
     const { device } = settings;
     const { batch, augment } = settings.data;
@@ -273,7 +303,7 @@ class Training {
           void this.hooks.emit({
             type: "progress",
             epoch: epoch + 1,
-            epochs: settings.epochs,
+            epochs,
             step,
             totalSteps,
             imagesPerSecond: running.seen / (running.seconds + (now - started) / 1000),
@@ -307,8 +337,15 @@ class Training {
   #step(order: EpochOrder, augmentation: RunSettings["data"]["augment"]): void {
     const state = this.#state;
     scope(() => {
-      const batch = order.get(state.stepInEpoch, this.data.normalisation, augmentation, this.generators.augmentation);
-      const result = this.rule.step(batch, () => order.fetchAhead(state.stepInEpoch + 1));
+      const batch = order.get(
+        state.stepInEpoch,
+        this.data.normalisation,
+        augmentation,
+        this.generators.augmentation,
+        this.rule.views,
+      );
+      const step = () => this.rule.step(batch, () => order.fetchAhead(state.stepInEpoch + 1));
+      const result = state.stepInEpoch === 0 ? this.#countedStep(step, batch.labels.size(0)) : step();
       const wrong = result.losses.find(({ loss }) => !Number.isFinite(loss));
       if (wrong) {
         throw new Error(
@@ -319,7 +356,7 @@ class Training {
       const count = batch.labels.size(0);
       const { running } = state;
       running.seen += count;
-      running.correct += result.correct;
+      running.correct = result.correct === null || running.correct === null ? null : running.correct + result.correct;
       running.loss += result.loss * count;
       for (const { module, loss } of result.losses) {
         running.localLosses[module] = (running.localLosses[module] ?? 0) + loss * count;
@@ -335,16 +372,37 @@ class Training {
     return `(learning rate ${this.#learningRate()}); where training diverges, a smaller optimizer.learningRate helps`;
   }
 
+  /** Where the epoch in progress stands among the rule's phases. */
+  get #phase(): { at: number; phase: Phase; epoch: number } {
+    return phaseOf(this.rule.phases, this.#state.epoch, this.job.settings.epochs);
+  }
+
+  #enterPhase(): void {
+    this.rule.enterPhase(this.#phase.at, this.#breathe);
+  }
+
+  /** An epoch's first step, whose cost is counted: phases differ. */
+  #countedStep<R>(step: () => R, images: number): R {
+    const { result, forward, backward } = countMultiplyAdds(step);
+    this.#state.trainingMultiplyAdds += (forward + backward) / images;
+    return result;
+  }
+
+  /** Each phase begins its schedule anew. */
   #learningRate(): number {
-    const { learningRate, schedule } = this.job.settings.optimizer;
-    return schedule ? optim.multiStep(learningRate, this.#state.epoch, schedule) : learningRate;
+    const { schedule } = this.job.settings.optimizer;
+    const { phase, epoch } = this.#phase;
+    const learningRate = phase.learningRate ?? this.job.settings.optimizer.learningRate;
+    return schedule ? optim.multiStep(learningRate, epoch, schedule) : learningRate;
+  }
+
+  #evaluate(set: TensorSet): { loss: number; accuracy: number } {
+    return evaluate(this.rule, set, this.data.normalisation, this.job.settings.data.evaluationBatch, this.#breathe);
   }
 
   #evaluateTest(): MetricPoint[] {
-    const { evaluationBatch } = this.job.settings.data;
     this.#requireFiniteWeights();
-    const { test, normalisation } = this.data;
-    const { loss, accuracy } = evaluate(this.rule, test, normalisation, evaluationBatch, this.#breathe);
+    const { loss, accuracy } = this.#evaluate(this.data.test);
     if (!Number.isFinite(loss)) {
       throw new Error(`the test loss became ${loss} ${this.#afterStep()} ${this.#divergenceHint()}`);
     }
@@ -423,8 +481,32 @@ class Training {
         backbone: countParameters(this.rule.backbone.parameters()),
         heads: countParameters(this.rule.auxiliary?.parameters() ?? []),
       },
+      cost: this.#cost(),
       stages,
     };
+  }
+
+  /** Multiply-adds for one image. */
+  #cost(): RunSummary["cost"] {
+    const { settings } = this.job;
+    const { backbone } = this.rule;
+    if (!Number.isFinite(this.#state.trainingMultiplyAdds)) return null;
+    const image = [1, ...this.data.test.images.shape.slice(1)];
+    const countOf = (body: () => Tensor) => countMultiplyAdds(() => noGrad(() => scope(() => void body()))).forward;
+    backbone.eval();
+    return scope(() => {
+      const input = zeros(image, { device: settings.device });
+      const alone = zeros([1, ...networkShape(settings, image.slice(1))], { device: settings.device });
+      const all = countOf(() => this.rule.logits(input));
+      const ofBackbone = Math.min(
+        all,
+        countOf(() => backbone.forward(alone)),
+      );
+      return {
+        inference: { backbone: ofBackbone, extras: all - ofBackbone },
+        training: this.#state.trainingMultiplyAdds / this.#state.epoch,
+      };
+    });
   }
 }
 
@@ -443,35 +525,79 @@ function countParameters(parameters: readonly Tensor[]): number {
   return parameters.reduce((sum, parameter) => sum + parameter.numel, 0);
 }
 
+/** What the network is built for: the images' shape, unless the rule gives it something else to see. */
+function networkShape(settings: RunSettings, shape: readonly number[]): [number, number, number] {
+  const rule: Rule = entryOf(rules, settings.rule.name);
+  const [channels = 0, height = 0, width = 0] = rule.inputShape?.(optionsOf(rule, settings.rule), shape) ?? shape;
+  return [channels, height, width];
+}
+
 /** The network and its rule, initialised from the run's seed. */
 export function createRule(
   settings: RunSettings,
-  inputShape: readonly [number, number, number],
-  classes: number,
-  dropoutGenerator: Generator,
+  dataset: { readonly shape: readonly number[]; readonly classes: number },
+  generators: { readonly dropout: Generator; readonly rule: Generator },
+  training: TrainingData,
 ): LearningRule {
+  const { classes } = dataset;
   const model = entryOf(models, settings.model.name);
   const backbone = model.create(optionsOf(model, settings.model), {
-    inputShape,
+    inputShape: networkShape(settings, dataset.shape),
     classes,
     generator: new Generator(streamSeed(settings.seed, "backbone")),
-    dropoutGenerator,
+    dropoutGenerator: generators.dropout,
   });
   // Initial values are the CPU's draws, the same on every device.
   if (settings.device !== "cpu") backbone.to({ device: settings.device });
   const loss = entryOf(losses, settings.objective.loss.name);
   const head = entryOf(heads, settings.objective.head.name);
   const rule = entryOf(rules, settings.rule.name);
+  const frozenStages = settings.retrain?.frozen ?? 0;
   return rule.create(optionsOf(rule, settings.rule), {
     backbone,
-    inputShape,
+    inputShape: trainingShape(settings.data.augment, dataset.shape),
     classes,
     precision: settings.precision,
-    moduleSizes: moduleSizes(settings.partition, backbone.stages.length),
+    moduleSizes: moduleSizes(settings.partition, backbone.stages.length - frozenStages),
+    frozenStages,
     classifier: settings.classifier,
+    format: settings.format,
+    schedule: { statistics: "fixed", ...settings.schedule } as Schedule,
     loss: { entry: loss, options: optionsOf(loss, settings.objective.loss) },
     head: { entry: head, options: optionsOf(head, settings.objective.head) },
+    nhsic: settings.objective.nhsic,
     optimizer: { entry: entryOf(optimizers, settings.optimizer.name), settings: settings.optimizer },
     headGenerator: new Generator(streamSeed(settings.seed, "heads")),
+    ruleGenerator: generators.rule,
+    training,
   });
+}
+
+/**
+ * Weights of another run's checkpoint into a network: those of the stages that stay frozen, or all of the backbone's.
+ * @throws Error when there is no such checkpoint, or it is of another network
+ */
+function takeOver(rule: LearningRule, settings: RunSettings, source: { path: string } | { problem: string }): void {
+  const { from, frozen, init } = settings.retrain!;
+  if ("problem" in source) throw new Error(`retrain.from ${from}: ${source.problem}`);
+  scope(() => {
+    const { tensors } = loadSafetensors(source.path);
+    const { stages } = rule.backbone;
+    const wanted = init === "keep" ? rule.backbone.stateDict() : statesOf(stages.slice(0, frozen));
+    for (const [name, mine] of wanted) {
+      const saved = tensors.get(`backbone.${name}`);
+      if (saved?.shape.join() === mine.shape.join()) continue;
+      const found = saved ? `it is [${saved.shape.join(", ")}] there` : "it is not there";
+      throw new Error(
+        `retrain.from ${from}: another network, expected ${name} [${mine.shape.join(", ")}], but ${found}`,
+      );
+    }
+    noGrad(() => {
+      for (const [name, mine] of wanted) mine.copy_(tensors.get(`backbone.${name}`)!);
+    });
+  });
+}
+
+function statesOf(stages: readonly Stage[]): Map<string, Tensor> {
+  return new Map(stages.flatMap((stage) => [...stage.stateDict()]));
 }

@@ -64,6 +64,21 @@ export function byteUnit(largestBytes: number): Unit {
   return { name: "KiB", per: 2 ** 10 };
 }
 
+/** One unit for a whole column of multiply-adds, by its largest: 0.56 G, 69.1 M, as papers have it. */
+export function multiplyAddUnit(largest: number): Unit {
+  if (largest >= 1e8) return { name: "G", per: 1e9 };
+  if (largest >= 1e5) return { name: "M", per: 1e6 };
+  return { name: "k", per: 1e3 };
+}
+
+/** In that unit, with two decimals, less above 10 and more below 0.1: 0.0042, 0.56, 69.1, 253; none at all are 0. */
+export function formatMultiplyAdds(multiplyAdds: number, unit: Unit): string {
+  const value = multiplyAdds / unit.per;
+  if (value === 0) return "0";
+  const decimals = value < 0.1 ? 1 - Math.floor(Math.log10(value)) : value < 10 ? 2 : value < 100 ? 1 : 0;
+  return formatFixed(value, decimals);
+}
+
 /** One unit for a whole column of seconds, by its largest. */
 export function timeUnit(largestSeconds: number): Unit {
   if (largestSeconds >= 3 * 3600) return { name: "h", per: 3600 };

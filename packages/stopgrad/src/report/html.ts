@@ -66,7 +66,11 @@ function page(
   const chart = (name: string) => charts.filter((one) => one.name === name).map(chartBlock);
   const plane = chart("information-plane");
   const sections: Section[] = [
-    { id: "results", title: "Results", content: [...table("results"), ...table("runs-without-result")].join("\n") },
+    {
+      id: "results",
+      title: "Results",
+      content: [...table("results"), ...table("costs"), ...table("runs-without-result")].join("\n"),
+    },
     {
       id: "plane",
       title: "Information plane",

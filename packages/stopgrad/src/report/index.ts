@@ -28,6 +28,7 @@ export {
   textCell,
 } from "./table.js";
 export {
+  costsTable,
   differenceToReference,
   differingSettingsTable,
   planeOverStagesTable,

@@ -20,9 +20,11 @@ import {
   count,
   formatDifference,
   formatFixed,
+  formatMultiplyAdds,
   formatPercent,
   formatSpread,
   joinWords,
+  multiplyAddUnit,
   nothing,
   timeUnit,
 } from "./format.js";
@@ -31,6 +33,7 @@ import { type Cell, type CellValue, type Column, type Table, textCell } from "./
 /** Every name a table of a report can have, in the order of the report. */
 export const tableNames = [
   "results",
+  "costs",
   "information-plane",
   "plane-over-stages",
   "settings-that-differ",
@@ -43,6 +46,7 @@ export const tableNames = [
 export function reportTables(comparison: Comparison): Table[] {
   return [
     resultsTable(comparison),
+    costsTable(comparison),
     planeTable(comparison),
     planeOverStagesTable(comparison),
     differingSettingsTable(comparison),
@@ -52,10 +56,10 @@ export function reportTables(comparison: Comparison): Table[] {
   ].filter((table) => table.rows.length > 0);
 }
 
-/** A row a variant: accuracy, difference to the reference, memory, speed, time, size. */
+/** A row a variant: accuracy, difference to the reference, memory, speed, time. */
 export function resultsTable(comparison: Comparison): Table {
   const { variants } = comparison;
-  const references = [...new Set(variants.flatMap(({ reference }) => (reference === null ? [] : [reference])))];
+  const { references, referenceName, compares, ownOf } = referencesOf(variants);
   const over = (variant: Variant, pick: (summary: RunSummary) => number) =>
     summariseKnown(variant.completed.map((run) => pick(run.record.summary!)));
   const all = variants.map((variant) => ({
@@ -66,12 +70,7 @@ export function resultsTable(comparison: Comparison): Table {
     memory: over(variant, (summary) => summary.peakBytes),
     speed: over(variant, (summary) => summary.imagesPerSecond),
     seconds: over(variant, (summary) => summary.seconds),
-    parameters: variant.completed[0]?.record.summary?.parameters ?? null,
   }));
-  const ownOf = ({ variant }: { variant: Variant }) => {
-    const isOwn = references.includes(variant) || variants.length === 1;
-    return all.find((row) => row.variant === (variant.reference ?? (isOwn ? variant : null)));
-  };
   const bytes = byteUnit(Math.max(0, ...all.map((row) => row.memory?.mean ?? 0)));
   const time = timeUnit(Math.max(0, ...all.map((row) => row.seconds?.mean ?? 0)));
   const inBytes = (value: number) => formatFixed(value / bytes.per, value / bytes.per < 10 ? 2 : 1);
@@ -79,7 +78,7 @@ export function resultsTable(comparison: Comparison): Table {
   const inSpeed = (value: number) => formatFixed(value, fast ? 0 : 1);
   const inTime = (value: number) => formatFixed(value / time.per, 1);
   const rows = all.map((row): Cell[] => {
-    const own = ownOf(row);
+    const own = all.find(({ variant }) => variant === ownOf(row.variant));
     const memoryRatio = ratio(row.memory, own?.memory);
     const speedRatio = ratio(row.speed, own?.speed);
     return [
@@ -107,17 +106,8 @@ export function resultsTable(comparison: Comparison): Table {
         data: [...spreadData(row.speed), speedRatio],
       },
       spreadCell(row.seconds, inTime),
-      {
-        text:
-          row.parameters === null
-            ? nothing
-            : `${formatFixed(row.parameters.backbone, 0)} + ${formatFixed(row.parameters.heads, 0)}`,
-        data: [row.parameters?.backbone ?? null, row.parameters?.heads ?? null],
-      },
     ];
   });
-  const referenceName = references.length > 1 ? "its reference" : ((references[0] ?? variants[0])?.label ?? "");
-  const compares = references.length > 0;
   const columns: Column[] = [
     { title: "variant", align: "left", fields: ["variant"] },
     { title: "test accuracy", unit: "%", align: "right", fields: spreadFields("testAccuracy") },
@@ -142,12 +132,6 @@ export function resultsTable(comparison: Comparison): Table {
       fields: [...spreadFields("imagesPerSecond"), "imagesPerSecondOfReference"],
     },
     { title: "training time", unit: time.name, align: "right", fields: spreadFields("seconds") },
-    {
-      title: "parameters",
-      unit: "backbone + heads",
-      align: "right",
-      fields: ["parametersBackbone", "parametersHeads"],
-    },
   ];
   const best = (index: number, means: (number | null)[], direction: 1 | -1) => markBest(rows, index, means, direction);
   best(
@@ -172,8 +156,7 @@ export function resultsTable(comparison: Comparison): Table {
   );
   const notes = [
     "Accuracy at the last epoch. Mean ± sample standard deviation over seeds; best in bold. Peak memory: most bytes " +
-      "of live tensors during a training step. Speed and time: training alone, without evaluation and measuring. " +
-      "Heads are not needed at inference.",
+      "of live tensors during a training step. Speed and time: training alone, without evaluation and measuring.",
   ];
   if (references.length > 1) {
     const pairs = references.map((reference) => {
@@ -190,6 +173,86 @@ export function resultsTable(comparison: Comparison): Table {
       ),
     );
   return { name: "results", title: "Accuracy, memory and speed", columns, rows, notes };
+}
+
+/** A row a variant: parameters, and the arithmetic of training and inference. */
+export function costsTable(comparison: Comparison): Table {
+  const { variants } = comparison;
+  const { referenceName, compares, ownOf } = referencesOf(variants);
+  const all = variants.map((variant) => ({
+    variant,
+    parameters: variant.completed[0]?.record.summary?.parameters ?? null,
+    // The same for every seed; runs of the first version do not have it.
+    cost: variant.completed.map(({ record }) => record.summary!.cost).find((cost) => cost != null) ?? null,
+  }));
+  const training = multiplyAddUnit(Math.max(0, ...all.map(({ cost }) => cost?.training ?? 0)));
+  const inference = multiplyAddUnit(Math.max(0, ...all.map(({ cost }) => cost?.inference.backbone ?? 0)));
+  const rows = all.map(({ variant, parameters, cost }): Cell[] => {
+    const own = all.find((row) => row.variant === ownOf(variant))?.cost;
+    const trainingRatio = cost && own?.training ? cost.training / own.training : null;
+    const { backbone, extras } = cost?.inference ?? { backbone: null, extras: null };
+    return [
+      textCell(variant.label),
+      {
+        text:
+          parameters === null
+            ? nothing
+            : `${formatFixed(parameters.backbone, 0)} + ${formatFixed(parameters.heads, 0)}`,
+        data: [parameters?.backbone ?? null, parameters?.heads ?? null],
+      },
+      {
+        text:
+          cost === null
+            ? nothing
+            : `${formatMultiplyAdds(cost.training, training)} ${training.name}${bracketed(trainingRatio, " ×", 1, 2)}`,
+        data: [cost?.training ?? null, trainingRatio],
+      },
+      {
+        text:
+          backbone === null
+            ? nothing
+            : `${formatMultiplyAdds(backbone, inference)} + ${formatMultiplyAdds(extras, inference)} ${inference.name}`,
+        data: [backbone, extras],
+      },
+    ];
+  });
+  markBest(
+    rows,
+    2,
+    all.map(({ cost }) => cost?.training ?? null),
+    -1,
+  );
+  return {
+    name: "costs",
+    title: "Parameters, and multiply-adds for an image",
+    columns: [
+      { title: "variant", align: "left", fields: ["variant"] },
+      {
+        title: "parameters",
+        unit: "backbone + heads",
+        align: "right",
+        fields: ["parametersBackbone", "parametersHeads"],
+      },
+      {
+        title: "training multiply-adds",
+        ...(compares ? { unit: `ratio to ${referenceName}` } : {}),
+        align: "right",
+        fields: ["trainingMultiplyAdds", "trainingMultiplyAddsOfReference"],
+      },
+      {
+        title: "inference multiply-adds",
+        unit: "backbone + extras",
+        align: "right",
+        fields: ["inferenceMultiplyAddsBackbone", "inferenceMultiplyAddsExtras"],
+      },
+    ],
+    rows,
+    notes: [
+      "Multiply-adds of convolutions and matrix products: in training those of a step's forward and backward passes, in " +
+        "inference those that evaluation computes. Heads are not needed at inference; extras are what stays beside the " +
+        "backbone there.",
+    ],
+  };
 }
 
 /** A row a stage and variant: where the path ends and what it did on the way. */
@@ -366,6 +429,19 @@ export function withoutResultTable(comparison: Comparison): Table {
       { text: record.error ?? nothing, data: [record.error] },
     ]),
     notes: ["These runs count nowhere in this report."],
+  };
+}
+
+/** Who is compared with whom, and what to call the reference in a column's title. */
+function referencesOf(variants: readonly Variant[]) {
+  const references = [...new Set(variants.flatMap(({ reference }) => (reference === null ? [] : [reference])))];
+  return {
+    references,
+    referenceName: references.length > 1 ? "its reference" : ((references[0] ?? variants[0])?.label ?? ""),
+    compares: references.length > 0,
+    /** What a variant's ratios are to: a reference has itself, a variant that shares its circumstances with none nothing. */
+    ownOf: (variant: Variant): Variant | null =>
+      variant.reference ?? (references.includes(variant) || variants.length === 1 ? variant : null),
   };
 }
 

@@ -1,8 +1,9 @@
-// A comparison for a terminal: what came out in sentences, and as much of the results table as fits a line.
+// A comparison for a terminal: what came out in sentences, as much of the results table as fits a line, and what each
+// variant costs, which is never left out.
 import type { Comparison } from "./comparison.js";
 import { headline } from "./headline.js";
 import { renderText, type Table } from "./table.js";
-import { resultsTable } from "./tables.js";
+import { costsTable, resultsTable } from "./tables.js";
 
 /** How the titles of the results table's columns begin, the ones to give up first at the end. */
 const MOST_WANTED = ["variant", "test accuracy", "difference", "peak memory", "images/s", "training time", "seeds"];
@@ -10,7 +11,16 @@ const MOST_WANTED = ["variant", "test accuracy", "difference", "peak memory", "i
 /** @param width - characters a line */
 export function renderComparison(comparison: Comparison, width: number, options: { bold?: boolean } = {}): string {
   const { setting, findings } = headline(comparison);
-  return [setting, "", fitted(resultsTable(comparison), width, options), "", ...findings].join("\n");
+  const tables = [fitted(resultsTable(comparison), width, options), costs(comparison, options)];
+  return [setting, ...tables, findings.join("\n")].join("\n\n");
+}
+
+/** Narrow: what the columns' units say is in the title. */
+function costs(comparison: Comparison, options: { bold?: boolean }): string {
+  const table = costsTable(comparison);
+  const columns = table.columns.map(({ unit: _, ...column }) => column);
+  const title = `${table.title}: backbone + heads or extras`;
+  return renderText({ ...table, title, columns, notes: [] }, options).trimEnd();
 }
 
 function fitted(table: Table, width: number, options: { bold?: boolean }): string {

@@ -95,6 +95,12 @@ export interface RunSummary {
   secondsToFirstStep?: number | null;
   /** Trainable parameters of the backbone, and of heads beside it (not needed at inference). */
   parameters: { backbone: number; heads: number };
+  /**
+   * Multiply-adds for one image, of convolutions and matrix products. Inference: what evaluation computes, with the
+   * classifier; extras are what a rule adds to the backbone there. Training: forward and backward passes of a step,
+   * heads included. Not in records of the first version.
+   */
+  cost?: { inference: { backbone: number; extras: number }; training: number } | null;
   stages: StageSummary[];
 }
 

@@ -14,6 +14,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { refusedDevice } from "../../src/experiment/device.js";
+import { models } from "../../src/models/index.js";
 import {
   type Finished,
   finalTensors,
@@ -75,7 +76,7 @@ describe("wrong usage: exit code 2 and one sentence", () => {
     ],
     [
       ["compare", "tiny.yaml", "model=lenet"],
-      "override model=lenet: model: unknown model: lenet (known: lenet5, mlp, resnet18); did you mean lenet5?",
+      `override model=lenet: model: unknown model: lenet (known: ${Object.keys(models).join(", ")}); did you mean lenet5?`,
     ],
     [
       ["compare", "tiny.yaml", "data.train=70000"],
@@ -83,7 +84,7 @@ describe("wrong usage: exit code 2 and one sentence", () => {
     ],
     [
       ["compare", "tiny.yaml", "variants.layer-wise.objective.head=none"],
-      "override variants.layer-wise.objective.head=none: variants.layer-wise.objective.head: cross-entropy needs class scores from every module, and head none gives none; use head: linear",
+      "override variants.layer-wise.objective.head=none: variants.layer-wise.objective.head: cross-entropy needs class scores from every module, and head none gives none; use head: linear or mlp",
     ],
     [["compare", "tiny.yaml", "device=cuda:99"], `override device=cuda:99: device: ${refusedDevice("cuda:99")}`],
     [

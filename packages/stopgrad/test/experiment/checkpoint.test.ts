@@ -22,6 +22,7 @@ function stateAt(step: number): TrainingState {
     step,
     seconds: 1.25,
     images: 16 * step,
+    trainingMultiplyAdds: 1000,
     peakBytes: 123,
     running: { seen: 48, correct: 7, loss: 110.3, localLosses: { network: 110.3 }, seconds: 0.1 },
     trainAccuracy: 0.25,

@@ -17,10 +17,10 @@ import { settingsSchema } from "../../src/experiment/registries.js";
 import type { RunSettings } from "../../src/experiment/run-settings.js";
 import { sideBySide } from "../../src/experiment/runner.js";
 import { createRule, train } from "../../src/experiment/trainer.js";
-import type { LearningRule } from "../../src/rules/index.js";
+import type { Batch, LearningRule } from "../../src/rules/index.js";
 import { openStore } from "../../src/store/index.js";
 import { folder, json, stopgrad } from "../cli/command.js";
-import { makeBatch } from "../support/networks.js";
+import { makeBatch, trainingData } from "../support/networks.js";
 
 const here = cuda.isAvailable();
 const onGpu = describe.skipIf(!here);
@@ -47,7 +47,7 @@ async function trained(settings: RunSettings, options: { directory?: string; sto
   const events: TrainingEvent[] = [];
   let asked = 0;
   await train(
-    { settings, directory, dataDirs: [], resume: true, startedAt: Date.now() },
+    { settings, directory, dataDirs: [], resume: true, retrainFrom: null, startedAt: Date.now() },
     {
       emit: async (event) => void events.push(event),
       shouldStop: () => ++asked > (options.stopAfter ?? Number.POSITIVE_INFINITY),
@@ -107,7 +107,8 @@ describe("a device", () => {
 /** A rule of the settings and the bytes of a state, name by name. */
 function ruleOf(settings: RunSettings): LearningRule {
   const generator = settings.device === "cpu" ? new Generator(1) : cuda.defaultGenerator().manualSeed(1);
-  return createRule(settings, [3, 16, 16], 10, generator);
+  const generators = { dropout: generator, rule: new Generator(2) };
+  return createRule(settings, { shape: [3, 16, 16], classes: 10 }, generators, trainingData({ model: "resnet18" }));
 }
 
 function largestDifference(a: ReadonlyMap<string, Tensor>, b: ReadonlyMap<string, Tensor>): number {
@@ -122,9 +123,10 @@ function largestDifference(a: ReadonlyMap<string, Tensor>, b: ReadonlyMap<string
   return largest;
 }
 
-const onDevice = (batch: { images: Tensor; labels: Tensor }, device: string) => ({
+const onDevice = (batch: Batch, device: string): Batch => ({
   images: batch.images.toDevice(device),
   labels: batch.labels.toDevice(device),
+  indices: batch.indices.toDevice(device),
 });
 
 onGpu("on a GPU", () => {

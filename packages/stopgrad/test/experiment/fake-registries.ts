@@ -15,10 +15,18 @@ export const registries = {
   } as Registry,
   heads: { none: entry(), linear: entry(), mlp: entry({ hidden: positive.optional() }) } as Registry,
   losses: {
-    "cross-entropy": { ...entry({ smoothing: z.number().min(0).lt(1).default(0) }), classifies: true },
+    "cross-entropy": {
+      ...entry({ smoothing: z.number().min(0).lt(1).default(0) }),
+      classifies: true,
+      heads: ["linear", "mlp"],
+    },
     "signal-propagation": entry({ target: z.enum(["hard", "soft"]).default("soft") }),
   } as Registry,
   rules: { partitioned: entry() } as Registry,
+  schedules: {
+    simultaneous: entry(),
+    sequential: entry({ statistics: z.enum(["fixed", "moving"]).default("fixed") }),
+  } as Registry,
   optimizers: {
     adam: entry({ beta1: z.number().min(0).lt(1).default(0.9) }),
     sgd: entry({ learningRate: z.number().positive().default(0.1), momentum: z.number().min(0).lt(1).default(0.9) }),

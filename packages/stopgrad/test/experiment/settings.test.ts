@@ -77,14 +77,16 @@ describe("expand", () => {
           test: 10_000,
           batch: 128,
           evaluationBatch: 128,
-          augment: { flip: false, crop: null },
+          augment: { flip: false, crop: null, resizedCrop: null, jitter: null, grey: 0, views: null },
         },
         model: { name: "lenet5", batchNorm: false },
         rule: { name: "partitioned" },
         partition: 1,
-        schedule: "simultaneous",
+        schedule: { name: "simultaneous" },
         classifier: "attached",
-        objective: { loss: { name: "cross-entropy", smoothing: 0 }, head: { name: "linear" } },
+        objective: { loss: { name: "cross-entropy", smoothing: 0 }, head: { name: "linear" }, nhsic: null },
+        format: { epochs: null, learningRate: null },
+        retrain: null,
         optimizer: { name: "adam", learningRate: 5e-4, weightDecay: 0, beta1: 0.9, schedule: null },
         epochs: 2,
         observe: {},
@@ -147,7 +149,11 @@ describe("variants", () => {
   test("merge deeply: a head alone keeps the top level's loss", () => {
     const [run] = expand(`${SHORT}objective: { loss: { name: cross-entropy, smoothing: 0.1 } }
 variants: { a: { partition: stage, objective: { head: mlp } } }\n`).runs;
-    expect(run?.objective).toEqual({ loss: { name: "cross-entropy", smoothing: 0.1 }, head: { name: "mlp" } });
+    expect(run?.objective).toEqual({
+      loss: { name: "cross-entropy", smoothing: 0.1 },
+      head: { name: "mlp" },
+      nhsic: null,
+    });
   });
 
   test("another name drops the old thing's options and keeps the common ones", () => {
@@ -262,7 +268,28 @@ precision: float16
     ["lr: 0.1", "lr: unknown key; did you mean optimizer.learningRate?"],
     ["flip: true", "flip: unknown key; did you mean data.augment.flip?"],
     ["device: gpu", 'device: expected cpu, cuda or cuda:1, got "gpu"'],
-    ["schedule: sequential", "schedule: sequential is not available yet; use simultaneous"],
+    [
+      "schedule: sequentiel",
+      "schedule: unknown schedule: sequentiel (known: simultaneous, sequential); did you mean sequential?",
+    ],
+    [
+      "schedule: { name: sequential, statistics: moved }",
+      'schedule.statistics: expected one of fixed, moving, got "moved"',
+    ],
+    ["objective: { nhsic: 0.1 }", "objective.nhsic: expected a map such as { weight: 0.1, with: input }, got 0.1"],
+    ["objective: { nhsic: { with: module-input } }", "objective.nhsic.weight: missing; expected a number"],
+    [
+      "format: { epochs: 5 }",
+      "format: it concerns a classifier that learns when all else is done; add classifier: after",
+    ],
+    [
+      "retrain: { frozen: 2 }",
+      "retrain.from: missing; expected a variant of this file, a run's id or a checkpoint file",
+    ],
+    [
+      "retrain: { from: a, frozen: 5 }",
+      "retrain.frozen: expected fewer than the 5 stages of lenet5, got 5: nothing would be trained",
+    ],
     ["checkpoint: { evry: 1 }", "checkpoint.evry: unknown key; did you mean every?"],
     ["checkpoint: { everySteps: 0 }", "checkpoint.everySteps: expected a positive integer, got 0"],
     ["checkpoint: 3", "checkpoint: expected a map with the keys every, everySteps, everySeconds, got 3"],
@@ -288,7 +315,7 @@ precision: float16
       "objective.loss: unknown loss: ce (known: cross-entropy, signal-propagation); did you mean cross-entropy?",
     ],
     ["objective: { heads: mlp }", "objective.heads: unknown key; did you mean head?"],
-    ["objective: mlp", 'objective: expected a map with the keys loss, head, got "mlp"'],
+    ["objective: mlp", 'objective: expected a map with the keys loss, head, nhsic, got "mlp"'],
     [
       "objective: { loss: { name: signal-propagation, target: sofd } }",
       'objective.loss.target: expected one of hard, soft, got "sofd"; did you mean soft?',
@@ -415,7 +442,7 @@ describe("overrides", () => {
     expect(runs).toHaveLength(3);
     for (const run of runs) {
       expect(run).toMatchObject({ epochs: 5, seed: 4, name: "again", model: { batchNorm: true } });
-      expect(run.data.augment).toEqual({ flip: true, crop: { padding: 4 } });
+      expect(run.data.augment).toMatchObject({ flip: true, crop: { padding: 4, mode: "black" } });
       expect(run.observe.nhsic).toMatchObject({ epsilon: 1e-3, batch: 128 });
       expect(run.observe).not.toHaveProperty("probe");
     }

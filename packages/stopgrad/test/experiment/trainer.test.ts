@@ -31,7 +31,7 @@ async function trained(text: string, options: { stopAfter?: number; directory?: 
   const events: TrainingEvent[] = [];
   let asked = 0;
   await train(
-    { settings: settings!, directory, dataDirs: [], resume: true, startedAt: Date.now() },
+    { settings: settings!, directory, dataDirs: [], resume: true, retrainFrom: null, startedAt: Date.now() },
     {
       emit: async (event) => {
         events.push(event);

@@ -5,10 +5,12 @@ import {
   escapeHtml,
   formatDifference,
   formatFixed,
+  formatMultiplyAdds,
   formatNumber,
   formatPercent,
   formatSpread,
   joinWords,
+  multiplyAddUnit,
   timeUnit,
 } from "../../src/report/format.js";
 import { summarise } from "../../src/statistics/index.js";
@@ -37,6 +39,20 @@ describe("numbers as people read them", () => {
     const difference = { difference: -0.008, interval: [-0.013, 0.003] as const, method: "paired" as const };
     const counts = { means: [0.642, 0.65] as const, given: [3, 3] as const, n: 3, degreesOfFreedom: 2 };
     expect(formatDifference({ ...difference, ...counts }, formatPercent)).toBe("−0.80 [−1.30, +0.30]");
+  });
+
+  it("writes multiply-adds as papers do, in one unit for a column", () => {
+    const alone = (value: number) =>
+      `${formatMultiplyAdds(value, multiplyAddUnit(value))} ${multiplyAddUnit(value).name}`;
+    const known = [555_422_720, 69_124_736, 253_100_000, 1_814_000_000, 21.9e9, 651_720, 8_400, 0];
+    expect(known.map(alone)).toEqual(["0.56 G", "69.1 M", "0.25 G", "1.81 G", "21.9 G", "0.65 M", "8.40 k", "0 k"]);
+    const giga = multiplyAddUnit(555_422_720);
+    expect([0, 651_720, 4_240_000, 253_000_000_000].map((value) => formatMultiplyAdds(value, giga))).toEqual([
+      "0",
+      "0.00065",
+      "0.0042",
+      "253",
+    ]);
   });
 
   it("chooses units and words", () => {

@@ -1,9 +1,9 @@
 // Runs that look like real ones, made from formulas: the same input always gives the same runs.
 import type { ReportRun } from "../../src/report/index.js";
-import type { MetricPoint, RunRecord } from "../../src/store/records.js";
+import type { MetricPoint, RunRecord, RunSummary } from "../../src/store/records.js";
 
 export interface SyntheticOptions {
-  variants?: { name: string; settings: Record<string, unknown>; heads?: number }[];
+  variants?: { name: string; settings: Record<string, unknown>; heads?: number; cost?: RunSummary["cost"] }[];
   seeds?: number[];
   stages?: string[];
   epochs?: number;
@@ -12,12 +12,16 @@ export interface SyntheticOptions {
   name?: string;
 }
 
+/** LeNet-5 on 32x32 images in three channels. */
+const lenet5Cost = { inference: { backbone: 651_720, extras: 0 }, training: 1_602_360 };
+
 export const twoVariants = [
-  { name: "e2e", settings: { partition: 1, objective: { loss: "cross-entropy", head: "none" } } },
+  { name: "e2e", settings: { partition: 1, objective: { loss: "cross-entropy", head: "none" } }, cost: lenet5Cost },
   {
     name: "layer-wise",
     settings: { partition: "stage", objective: { loss: "cross-entropy", head: "linear" } },
     heads: 25_400,
+    cost: { ...lenet5Cost, training: 1_365_780 },
   },
 ];
 
@@ -109,6 +113,7 @@ function syntheticRun(
       trainAccuracy: skill + 0.15,
       testAccuracy: skill,
       parameters: { backbone: 62_006, heads: variant.heads ?? 0 },
+      ...(variant.cost === undefined ? {} : { cost: variant.cost }),
       stages: stages.map((stage, depth) => ({
         name: stage,
         shape: [6, 14, 14],

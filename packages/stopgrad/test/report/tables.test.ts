@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { compareRuns } from "../../src/report/comparison.js";
 import { headline } from "../../src/report/headline.js";
-import { type ReportRun, renderCsv, reportTables, resultsTable, type Table } from "../../src/report/index.js";
+import {
+  costsTable,
+  type ReportRun,
+  renderComparison,
+  renderCsv,
+  reportTables,
+  resultsTable,
+  type Table,
+} from "../../src/report/index.js";
 import { syntheticRuns, twoVariants } from "./synthetic.js";
 
 /** Runs whose test accuracy and peak memory are given. */
@@ -25,17 +33,7 @@ describe("tables of a report", () => {
     const table = resultsTable(compareRuns(runsWith(accuracies)));
     // Differences −0.6, −0.9, −0.9 points: mean −0.8, s = 0.173205, half-width 4.302653 · 0.1 = 0.430265.
     expect(texts(table)).toEqual([
-      [
-        "e2e",
-        "64.60 ± 0.50",
-        "3",
-        "–",
-        "74.60 ± 0.50",
-        "80.0 (100 %)",
-        "10,000 ± 0 (1.00 ×)",
-        "100.0 ± 0.0",
-        "62,006 + 0",
-      ],
+      ["e2e", "64.60 ± 0.50", "3", "–", "74.60 ± 0.50", "80.0 (100 %)", "10,000 ± 0 (1.00 ×)", "100.0 ± 0.0"],
       [
         "layer-wise",
         "63.80 ± 0.36",
@@ -45,7 +43,6 @@ describe("tables of a report", () => {
         "50.0 (63 %)",
         "8,000 ± 0 (0.80 ×)",
         "125.0 ± 0.0",
-        "62,006 + 25,400",
       ],
     ]);
     const best = table.rows.map((row) =>
@@ -62,7 +59,82 @@ describe("tables of a report", () => {
     const record = Object.fromEntries(header!.split(",").map((name, index) => [name, second!.split(",")[index]]));
     expect(Number(record.testAccuracyMean)).toBeCloseTo(0.638, 10);
     expect(Number(record.differenceLow)).toBeCloseTo(-0.0123027, 6);
-    expect(record).toMatchObject({ differenceMethod: "paired", peakBytesMean: "52428800", parametersHeads: "25400" });
+    expect(record).toMatchObject({ differenceMethod: "paired", peakBytesMean: "52428800" });
+  });
+
+  const costsOf = (runs: readonly ReportRun[]) => costsTable(compareRuns(runs));
+  const withoutLabels = (table: Table) => texts(table).map((row) => row.slice(1));
+
+  it("costs: parameters, multiply-adds of training with their ratio, of inference in two parts; exact in CSV", () => {
+    const table = costsOf(runsWith(accuracies));
+    expect(texts(table)).toEqual([
+      ["e2e", "62,006 + 0", "1.60 M (1.00 ×)", "0.65 + 0 M"],
+      ["layer-wise", "62,006 + 25,400", "1.37 M (0.85 ×)", "0.65 + 0 M"],
+    ]);
+    expect(table.columns.map(({ title, unit }) => `${title}: ${unit ?? ""}`)).toEqual([
+      "variant: ",
+      "parameters: backbone + heads",
+      "training multiply-adds: ratio to e2e",
+      "inference multiply-adds: backbone + extras",
+    ]);
+    expect(table.rows.map((row) => row.map(({ best }) => best === true))).toEqual([
+      [false, false, false, false],
+      [false, false, true, false],
+    ]);
+    expect(renderCsv(table).split("\r\n").slice(0, 3)).toEqual([
+      "variant,parametersBackbone,parametersHeads,trainingMultiplyAdds,trainingMultiplyAddsOfReference," +
+        "inferenceMultiplyAddsBackbone,inferenceMultiplyAddsExtras",
+      "e2e,62006,0,1602360,1,651720,0",
+      `layer-wise,62006,25400,1365780,${1_365_780 / 1_602_360},651720,0`,
+    ]);
+    const alone = costsOf(runsWith({ e2e: [0.6] }));
+    expect(alone.columns[2]!.unit).toBeUndefined();
+  });
+
+  it("costs: dashes for runs that were stored without multiply-adds, a later seed's where the first has none", () => {
+    const old = runsWith(accuracies);
+    for (const { record } of old.filter(({ record: { variant } }) => variant === "e2e")) delete record.summary!.cost;
+    const table = costsOf(old);
+    expect(withoutLabels(table)).toEqual([
+      ["62,006 + 0", "–", "–"],
+      ["62,006 + 25,400", "1.37 M", "0.65 + 0 M"], // no ratio: nothing to compare with
+    ]);
+    expect(renderCsv(table).split("\r\n").slice(1, 3)).toEqual([
+      "e2e,62006,0,,,,",
+      "layer-wise,62006,25400,1365780,,651720,0",
+    ]);
+    expect(table.rows.map((row) => row[2]!.best)).toEqual([undefined, undefined]);
+    const mixed = runsWith(accuracies);
+    mixed[0]!.record.summary!.cost = null;
+    expect(withoutLabels(costsOf(mixed))[0]).toEqual(["62,006 + 0", "1.60 M (1.00 ×)", "0.65 + 0 M"]);
+  });
+
+  it("costs: one unit for a column, so that small extras stand beside a large backbone", () => {
+    const runs = runsWith(accuracies);
+    for (const { record } of runs) {
+      const extras = record.variant === "e2e" ? 0 : 4_240_000;
+      record.summary!.cost = { inference: { backbone: 555_422_720, extras }, training: 1_664_498_688 };
+    }
+    expect(withoutLabels(costsOf(runs)).map((row) => row.slice(1))).toEqual([
+      ["1.66 G (1.00 ×)", "0.56 + 0 G"],
+      ["1.66 G (1.00 ×)", "0.56 + 0.0042 G"],
+    ]);
+  });
+
+  it("a terminal is told of the costs however narrow it is", () => {
+    const comparison = compareRuns(runsWith(accuracies));
+    for (const width of [40, 80, 300]) {
+      const lines = renderComparison(comparison, width).split("\n");
+      const title = lines.indexOf("Parameters, and multiply-adds for an image: backbone + heads or extras");
+      const table = lines.slice(title + 2, title + 6);
+      expect(table.map((line) => line.trim().split(/ {2,}/))).toEqual([
+        ["variant", "parameters", "training multiply-adds", "inference multiply-adds"],
+        new Array(4).fill(expect.stringMatching(/^─+$/)),
+        ["e2e", "62,006 + 0", "1.60 M (1.00 ×)", "0.65 + 0 M"],
+        ["layer-wise", "62,006 + 25,400", "1.37 M (0.85 ×)", "0.65 + 0 M"],
+      ]);
+      expect(Math.max(...table.map((line) => [...line].length))).toBeLessThanOrEqual(80);
+    }
   });
 
   it("one seed: no spread, no interval, nothing that is not a number", () => {
@@ -194,8 +266,14 @@ describe("tables of a report", () => {
     const runs = syntheticRuns({ nhsic: false, variants: [twoVariants[0]!] });
     runs[2]!.record = { ...runs[2]!.record, status: "failed", summary: null, error: "peak memory | exceeded" };
     const tables = reportTables(compareRuns(runs));
-    expect(tables.map((table) => table.name)).toEqual(["results", "shared-settings", "runs", "runs-without-result"]);
-    expect(texts(tables[3]!)).toEqual([["e2e", "3", "run-e2e-3", "failed", "peak memory | exceeded"]]);
+    expect(tables.map((table) => table.name)).toEqual([
+      "results",
+      "costs",
+      "shared-settings",
+      "runs",
+      "runs-without-result",
+    ]);
+    expect(texts(tables[4]!)).toEqual([["e2e", "3", "run-e2e-3", "failed", "peak memory | exceeded"]]);
   });
 
   it("gives every cell as many values as its column has fields", () => {

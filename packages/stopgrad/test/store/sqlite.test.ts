@@ -67,6 +67,7 @@ const summary: RunSummary = {
   trainAccuracy: 0.75,
   testAccuracy: Number.NaN,
   parameters: { backbone: 10, heads: 0 },
+  cost: { inference: { backbone: 20, extras: 0 }, training: 60.5 },
   stages: [{ name: "conv1", shape: [6, 14, 14], nhsicXZ: Number.NaN, nhsicYZ: 1, probeTrain: null, probeTest: null }],
 };
 
