@@ -73,6 +73,8 @@ class Clock {
 class Lines implements Progress {
   readonly #clock: Clock;
   readonly #speed = new Map<string, number>();
+  /** Of each run that has begun, all phases together. */
+  readonly #epochs = new Map<string, number>();
 
   constructor(runs: readonly PlannedRun[], jobs: number) {
     this.#clock = new Clock(runs, jobs);
@@ -80,6 +82,7 @@ class Lines implements Progress {
 
   onEvent(run: PlannedRun, event: TrainingEvent): void {
     this.#clock.note(run, event);
+    if (event.type === "started") this.#epochs.set(run.id, event.epochs);
     if (event.type === "progress") this.#speed.set(run.id, event.imagesPerSecond);
     else if (event.type === "metrics") this.#epoch(run, event.points);
     else say(run, event);
@@ -92,7 +95,7 @@ class Lines implements Progress {
     if (speed === undefined) return;
     const left = this.#clock.leftInAll();
     note(
-      `${label(run)}: epoch ${epoch}/${run.settings.epochs}, loss ${value("trainLoss")?.toFixed(3)}, test accuracy ` +
+      `${label(run)}: epoch ${epoch}/${this.#epochs.get(run.id)}, loss ${value("trainLoss")?.toFixed(3)}, test accuracy ` +
         `${((value("testAccuracy") ?? 0) * 100).toFixed(1)} %, ${Math.round(speed)} images/s` +
         (left === null ? "" : `, ${duration(left)} to go`),
     );
@@ -138,7 +141,7 @@ class Bars implements Progress {
       const bar = this.#multi.create(event.totalSteps, event.step, {
         label: label(run).padEnd(this.#width),
         epoch: 0,
-        epochs: run.settings.epochs,
+        epochs: event.epochs,
         loss: "-",
         speed: "-",
         left: "",
@@ -158,7 +161,7 @@ class Bars implements Progress {
     } else if (event.type === "completed") {
       const bar = this.#bars.get(run.id);
       bar?.update(bar.getTotal(), {
-        epoch: run.settings.epochs,
+        epoch: event.summary.epochs,
         speed: Math.round(event.summary.imagesPerSecond),
         left: `test accuracy ${(event.summary.testAccuracy * 100).toFixed(1)} %`,
       });

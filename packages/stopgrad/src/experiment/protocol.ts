@@ -18,7 +18,7 @@ export interface TrainingJob {
 }
 
 export type TrainingEvent =
-  | { type: "started"; environment: RunEnvironment; totalSteps: number; step: number }
+  | { type: "started"; environment: RunEnvironment; epochs: number; totalSteps: number; step: number }
   | {
       type: "progress";
       epoch: number;

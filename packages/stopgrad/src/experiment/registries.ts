@@ -26,6 +26,7 @@ export const settingsSchema = defineSettings(registries, {
     return entry.stageCount(optionsOf(entry, model), dataset.shape(optionsOf(dataset, data)));
   },
   hasClassifier: (model) => entryOf(models, model.name).hasClassifier,
+  anyImageSize: (model) => (entryOf(models, model.name) as Model).anyImageSize ?? false,
   refusedDevice,
   imageShape(data) {
     const dataset: Dataset = entryOf(datasets, data.name);

@@ -1,5 +1,5 @@
 // Settings that are right one by one but not together, and what has to be known of the things they name to see it.
-import { impossibleFor } from "../data/augment-settings.js";
+import { impossibleFor, trainingShape } from "../data/augment-settings.js";
 import type { Registry, RegistryEntry } from "../registry.js";
 import { type Mistake, mistakeAt } from "./check.js";
 import type { MeasureEntry } from "./entries.js";
@@ -49,6 +49,8 @@ export interface SettingsHooks {
   imageShape?(data: DataSettings): readonly number[] | null;
   /** Whether the model has a classifier apart from its stages; without one the last stage gives the class scores. */
   hasClassifier?(model: NamedSettings): boolean | null;
+  /** Whether the model may be trained on images of another size than it is evaluated on. */
+  anyImageSize?(model: NamedSettings): boolean | null;
   /** Why nothing can be trained on this device, one sentence; null when it can. */
   refusedDevice?(device: string): string | null;
 }
@@ -96,6 +98,13 @@ export function impossibleTogether(
   const shape = data ? (hooks.imageShape?.(data) ?? null) : null;
   const wrong = data && shape ? impossibleFor(data.augment, shape) : null;
   if (wrong) refuse(["data", "augment", ...wrong.path], wrong.message);
+  const trainedOn = data && shape ? trainingShape(data.augment, shape) : null;
+  if (model && shape && trainedOn && trainedOn.join() !== shape.join() && hooks.anyImageSize?.(model) === false) {
+    const [size, own] = [trainedOn, shape].map((one) => one.slice(1).join("x"));
+    const side = shape[1] === shape[2] ? `; add resizeTo: ${shape[1]}` : "";
+    const message = `${model.name} is built for images of one size, and would be trained on ${size} and evaluated on ${own}${side}`;
+    refuse(["data", "augment", "resizedCrop"], message);
+  }
   for (const [measure, settings] of Object.entries(observe ?? {})) {
     if (registries.measures[measure]?.sampled === false) continue;
     const { batch, batches, split } = settings as unknown as SampleSettings;

@@ -198,7 +198,7 @@ class Training {
     const epochs = totalEpochs(this.rule.phases, settings.epochs);
     const totalSteps = epochs * this.#stepsPerEpoch;
     const environment = await this.environment;
-    await this.hooks.emit({ type: "started", environment, totalSteps, step: this.#state.step });
+    await this.hooks.emit({ type: "started", environment, epochs, totalSteps, step: this.#state.step });
     this.#savedAt = performance.now();
     try {
       this.#enterPhase();

@@ -96,6 +96,8 @@ export interface BackboneContext {
 export interface Model extends RegistryEntry {
   /** Whether a classifier follows the stages; without one the last stage gives the class scores itself. */
   readonly hasClassifier: boolean;
+  /** Whether it may be trained on images of another size than it is evaluated on; no unless said. */
+  readonly anyImageSize?: boolean;
   /** Number of stages, known without building it. @throws Error when the model does not fit the images */
   stageCount(options: Readonly<Record<string, unknown>>, inputShape: readonly number[]): number;
   create(options: Readonly<Record<string, unknown>>, context: BackboneContext): Backbone;

@@ -31,6 +31,7 @@ function resnet({ summary, source, block, blocks, width: usual, normal = false }
     source,
     options,
     hasClassifier: true,
+    anyImageSize: true,
 
     stageCount: () => 1 + blocks.reduce((sum, count) => sum + count, 0),
 
