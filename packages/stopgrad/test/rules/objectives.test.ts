@@ -65,6 +65,23 @@ describe.each(cases)("$loss on $model", ({ model, loss }) => {
   });
 });
 
+const learning = [...modelNames, "resnet50" as const].flatMap((model) => lossNames.map((loss) => ({ model, loss })));
+
+describe.each(learning)("$loss on $model", ({ model, loss }) => {
+  test("every module learns a batch, and evaluation predicts", () => {
+    const rule = makeRule({ ...setupOf(model, loss), options: noDropout(model), settings: { learningRate: 3e-3 } });
+    const batch = batchFor(rule, 1, 12);
+    const lossesOf = () => scope(() => rule.step(batch)).losses;
+    const first = lossesOf();
+    for (let step = 0; step < 20; step++) lossesOf();
+    for (const [at, { module, loss: last }] of lossesOf().entries()) expect(last, module).toBeLessThan(first[at]!.loss);
+    rule.backbone.eval();
+    const predicted = scope(() => noGrad(() => rule.logits(batch.images)).shape);
+    expect(predicted).toEqual([12 * rule.views, 10]);
+    rule.dispose();
+  });
+});
+
 /** Stages of a module by its name, or the classifier's. */
 function stagesOf(rule: LearningRule, name: string) {
   const { stages, classifier } = rule.backbone;
@@ -77,7 +94,7 @@ function stagesOf(rule: LearningRule, name: string) {
 }
 
 function noDropout(model: RuleSetup["model"]): Record<string, unknown> {
-  const width = { width: 6 };
+  const width = { width: model === "resnet50" ? 2 : model === "mlp" ? 32 : 6 };
   return model.startsWith("resnet") || model.startsWith("vgg") || model === "vit" ? { ...width, dropout: 0 } : width;
 }
 
