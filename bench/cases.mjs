@@ -59,6 +59,74 @@ function onGpu(name, title, settings, plain) {
 const plainOnGpu = { name: "plain", title: "eager, all modules forward, then each loss backward" };
 const endToEndOnGpu = { name: "end-to-end", title: "eager, end to end" };
 
+const contrastive = { preset: "contrastive", resizedCrop: { resizeTo: 32 } };
+const endToEnd = { name: "end-to-end", own: true, kind: "training", count: 1 };
+const layerWise = { ...endToEnd, name: "layer-wise" };
+
+/**
+ * A way of learning ResNet18 of full width, beside end-to-end cross-entropy of the same network.
+ * @param settings - of the experiment file, over layer-wise cross-entropy with linear heads
+ * @param overhead - how much of layer-wise cross-entropy's step the loss itself should add at most, beyond the forward
+ *   and backward passes of further views
+ */
+function rule(name, settings, overhead = null) {
+  const model = { name: "resnet18", width: 64 };
+  const plain = { ...endToEnd, settings: { model, partition: 1 } };
+  const local = { ...layerWise, settings: { model, partition: "stage" } };
+  return {
+    name: `rule: ${name}`,
+    rule: name,
+    title: name,
+    kind: "training",
+    unit: "images/s",
+    settings: { model, ...settings },
+    forms: overhead === null ? [plain] : [plain, local],
+    overhead,
+    count: 1,
+    warmUp: 0,
+    repeats: 3,
+    quick: { count: 1, repeats: 1 },
+  };
+}
+
+/** `npm run bench -- --rules`: what each way of learning costs. */
+export const ruleCases = [
+  rule("layer-wise cross-entropy, linear heads", { partition: "stage" }),
+  rule("layer-wise cross-entropy, two-layer heads", { partition: "stage", objective: { head: "mlp" } }),
+  rule("9 blocks in sequence, linear heads (the first)", { partition: "stage", schedule: "sequential" }),
+  rule(
+    "layer-wise supervised contrastive, two views, no heads",
+    { partition: "stage", objective: { loss: "supervised-contrastive", head: "none" }, augment: contrastive },
+    { most: 0.25, views: 2 },
+  ),
+  rule(
+    "layer-wise supervised contrastive, two views, linear heads",
+    { partition: "stage", objective: { loss: "supervised-contrastive", head: "linear" }, augment: contrastive },
+    { most: 0.25, views: 2 },
+  ),
+  rule(
+    "layer-wise similarity matching, no heads",
+    { partition: "stage", objective: { loss: "similarity-matching", head: "none" } },
+    { most: 0.25, views: 1 },
+  ),
+  rule("layer-wise similarity matching, convolution heads", {
+    partition: "stage",
+    objective: { loss: "similarity-matching", head: "conv" },
+  }),
+  rule("layer-wise predsim, convolution heads", { partition: "stage", objective: { loss: "predsim", head: "conv" } }),
+  rule("layer-wise signal propagation, soft", { partition: "stage", objective: { loss: "signal-propagation" } }),
+  rule("layer-wise HSIC bottleneck", { partition: "stage", objective: { loss: "hsic-bottleneck" } }),
+  rule("layer-wise cross-entropy with the nHSIC term", { partition: "stage", objective: { nhsic: { weight: 0.1 } } }),
+  rule("end-to-end supervised contrastive, two views", {
+    partition: 1,
+    objective: { loss: "supervised-contrastive", head: "projection" },
+    augment: contrastive,
+  }),
+  rule("end-to-end SimCLR", { partition: 1, objective: { loss: "simclr", head: "projection" }, augment: contrastive }),
+  rule("Forward-Forward, all blocks at once", { rule: "forward-forward" }),
+  rule("forward gradient, one tangent", { rule: "forward-gradient" }),
+];
+
 export const cases = [
   {
     name: "lenet5",

@@ -15,13 +15,14 @@ import { writeData } from "./lib/data.mjs";
 import { measureCase, running } from "./lib/measure.mjs";
 import { parseOptions, USAGE, UsageError } from "./lib/options.mjs";
 import { findPython, HOW_TO_GET_PYTORCH } from "./lib/python.mjs";
-import { duration, number, renderMarkdown } from "./lib/table.mjs";
+import { duration, number, overheadOf, renderMarkdown } from "./lib/table.mjs";
 
 const SEED = 1;
 const results = fileURLToPath(new URL("results", import.meta.url));
 const page = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
 /** Between these stands the last recorded table on that page. */
-const RECORDED = /(<!-- recorded -->\n)[\s\S]*(<!-- end -->)/;
+const RECORDED = /(<!-- recorded -->\n)[\s\S]*?(<!-- end -->)/;
+const RECORDED_RULES = /(<!-- recorded rules -->\n)[\s\S]*?(<!-- end -->)/;
 const say = (line) => process.stderr.write(`bench: ${line}\n`);
 
 let temporary;
@@ -88,6 +89,7 @@ function document(options, { argv, data, loadAtStart, measured, leftOut, started
     command: ["npm run bench", ...(argv.length > 0 ? ["--", ...argv] : [])].join(" "),
     commit: mine.commit,
     quick: options.quick,
+    rules: options.rules,
     seconds: (performance.now() - started) / 1000,
     machine: { cpu: mine.cpu, cores: cpus().length, memoryBytes: totalmem(), platform: mine.platform, loadAtStart },
     threads: options.threads,
@@ -112,7 +114,7 @@ function withoutEnvironment({ stopgrad, pytorch, ...rest }) {
 }
 
 /** Sentences below the table: what the figures are, and what to be careful about. */
-function notesOf({ machine, threads, batch, data, versions, commit, command, cases, date, seconds }) {
+function notesOf({ machine, threads, batch, data, versions, commit, command, cases, date, seconds, rules }) {
   const { pytorch } = versions;
   const notes = [
     `${date.slice(0, 10)}, \`${command}\` (${number(seconds / 60)} min), commit ${commit?.slice(0, 12) ?? "unknown"}` +
@@ -123,7 +125,11 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
     "Peak: tensors of parameters, gradients, optimizer, activations and batch (of nHSIC: beside the features); " +
       "the data set is not counted. In brackets: without weights and the optimizer's state.",
   ];
-  if (pytorch === null) {
+  if (rules) {
+    notes.push(
+      "End to end is cross-entropy of the same network in turns between; its ratio is the median of the turns' own.",
+    );
+  } else if (pytorch === null) {
     notes.push(`PyTorch was not measured: no Python imports torch (\`${HOW_TO_GET_PYTORCH}\`).`);
   } else {
     const same = pytorch.libtorchFile === versions.libtorchFile;
@@ -162,6 +168,14 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
     const verdict = stopgrad.median <= limit ? "met" : "missed";
     notes.push(`${name}: the target is at most ${duration(limit)}: ${verdict} with ${duration(stopgrad.median)}.`);
   }
+  for (const one of cases.filter(({ overhead }) => overhead !== null)) {
+    const [share, { most }] = [overheadOf(one), one.overhead];
+    const percent = (value) => `${(value * 100).toFixed(0)} %`;
+    notes.push(
+      `${one.rule}: it may take ${percent(most)} longer than layer-wise cross-entropy with linear heads on as many rows: ` +
+        `${share <= most ? "met" : "missed"} with ${percent(share)}.`,
+    );
+  }
   if (machine.loadAtStart > 0.5) {
     notes.push(`The machine was not idle (load ${machine.loadAtStart.toFixed(1)} at the start): expect noise.`);
   }
@@ -183,7 +197,7 @@ function record(result, markdown) {
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-|-$/g, "");
   const threads = result.threads === 1 ? "" : `-${result.threads}-threads`;
-  const base = join(results, `${result.date.slice(0, 10)}-${cpu}${threads}`);
+  const base = join(results, `${result.date.slice(0, 10)}-${cpu}${threads}${result.rules ? "-rules" : ""}`);
   mkdirSync(results, { recursive: true });
   writeFileSync(`${base}.json`, `${JSON.stringify(result, null, 2)}\n`);
   writeFileSync(`${base}.md`, `# Bench\n\n${markdown}`);
@@ -191,7 +205,10 @@ function record(result, markdown) {
   if (result.threads !== 1) return;
   writeFileSync(
     page,
-    readFileSync(page, "utf8").replace(RECORDED, (_, start, end) => `${start}\n${markdown}\n${end}`),
+    readFileSync(page, "utf8").replace(
+      result.rules ? RECORDED_RULES : RECORDED,
+      (_, start, end) => `${start}\n${markdown}\n${end}`,
+    ),
   );
   say(`put the table into ${page}`);
 }

@@ -28,13 +28,14 @@ export async function measureCase(given, { job, python, say }) {
   const contestants = [];
   try {
     for (const side of sides) {
-      const who = side.form === null ? "stopgrad" : side.own ? side.name : `PyTorch, ${side.name}`;
+      const who = side.form === null ? (given.rule ?? "stopgrad") : side.own ? side.name : `PyTorch, ${side.name}`;
       say(`${given.name}: ${who} starts and warms up`);
       const contestant = start(side, {
         ...common,
         ...prepared,
         form: side.form,
-        ...(side.own ? { kind: side.name, environment: { OPENBLAS_CORETYPE: undefined } } : {}),
+        ...(side.own ? { kind: side.kind ?? side.name, settings: side.settings ?? given.settings } : {}),
+        ...(side.own && !side.settings ? { environment: { OPENBLAS_CORETYPE: undefined } } : {}),
       });
       const ready = await contestant.ready();
       if (given.warmUp > 0) await contestant.ask(given.warmUp);
@@ -95,6 +96,8 @@ function summarise(given, contestants) {
     title: given.title,
     unit: given.unit,
     limit: given.limit ?? null,
+    rule: given.rule ?? null,
+    overhead: given.overhead ?? null,
     stopgrad: { ...figures(stopgrad), environment: stopgrad.ready.environment },
     pytorch: others.map((other) => ({
       form: other.side.name,

@@ -4,6 +4,7 @@ const MEBIBYTE = 2 ** 20;
 
 /** @param {object} result - the whole document, as `--json` prints it */
 export function renderMarkdown(result) {
+  if (result.rules) return renderRules(result);
   const header = [
     "case",
     "PyTorch's form",
@@ -25,6 +26,27 @@ export function renderMarkdown(result) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   const rule = header.map((_, column) => (column < 3 ? "---" : "--:"));
   return [line(header), line(rule), ...rows.map(line), "", ...result.notes.map((note) => `- ${note}`), ""].join("\n");
+}
+
+/** One row a way of learning: its rate and peak, and shares of end-to-end cross-entropy's in the same turns. */
+function renderRules({ cases, notes }) {
+  const header = ["way of learning", "images/s", "of end to end", "peak MiB", "of end to end"];
+  const rows = cases.map(({ title, stopgrad, pytorch: [plain] }) => {
+    const share = stopgrad.peakBytes / plain.peakBytes;
+    return [title, value(stopgrad, "images/s"), ratio(plain.ratio), bytes(stopgrad), `**${number(share)}**`];
+  });
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  const rule = header.map((_, column) => (column < 1 ? "---" : "--:"));
+  return [line(header), line(rule), ...rows.map(line), "", ...notes.map((note) => `- ${note}`), ""].join("\n");
+}
+
+/**
+ * How much longer a step takes than layer-wise cross-entropy's, less what further views cost: both sides' times are of
+ * `views` times as many rows. Turn by turn.
+ */
+export function overheadOf({ pytorch, overhead: { views } }) {
+  const { ratio: layerWise } = pytorch.find(({ form }) => form === "layer-wise");
+  return 1 / (layerWise.median * views) - 1;
 }
 
 function value({ median, min, max }, unit) {

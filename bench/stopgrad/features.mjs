@@ -14,7 +14,7 @@ export class Features {
   warmUp() {
     const { job } = this;
     const { set, normalisation } = loadSet(job);
-    const { backbone } = ruleOf(settingsOf(job), job);
+    const { backbone } = ruleOf(settingsOf(job), job, { set, normalisation });
     backbone.eval();
     return noGrad(() =>
       scope(() => {

@@ -1,6 +1,7 @@
 // What a run builds from its settings: data as tensors, and the network with its rule.
 
 import { readFileSync } from "node:fs";
+import { Generator } from "@stopgrad/torch";
 import { normalisationOf, tensorSet } from "../../packages/stopgrad/dist/data/loader.js";
 import { placeOn } from "../../packages/stopgrad/dist/data/transfer.js";
 import { generatorOn, prepareDevice } from "../../packages/stopgrad/dist/experiment/device.js";
@@ -16,12 +17,14 @@ export function loadSet({ data, settings: { device = "cpu" } }) {
 }
 
 /** Settings with every default, as from an experiment file. */
-export function settingsOf({ settings: { gigaflopsPerImage, ...settings }, batch, seed }) {
+export function settingsOf({ settings: { gigaflopsPerImage, augment = {}, ...settings }, batch, seed }) {
   const optimizer = { name: "adam", learningRate: 5e-4 };
-  const tree = { data: { name: "cifar10", batch }, optimizer, epochs: 1, seeds: [seed], ...settings };
+  const tree = { data: { name: "cifar10", batch, augment }, optimizer, epochs: 1, seeds: [seed], ...settings };
   return settingsSchema.expand(documentFromTree(tree, "bench")).runs[0];
 }
 
-export function ruleOf(settings, { data, seed }) {
-  return createRule(settings, data.shape, data.classes, generatorOn(settings.device, seed));
+/** @param training - `{ set, normalisation }` of `loadSet` */
+export function ruleOf(settings, { data, seed, directory }, training) {
+  const generators = { dropout: generatorOn(settings.device, seed), rule: new Generator(seed) };
+  return createRule(settings, data, generators, { ...training, batch: settings.data.batch, scratch: directory });
 }

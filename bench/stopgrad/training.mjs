@@ -14,7 +14,7 @@ export class Training {
     this.dataBytes = bytesOn(this.device).live - before;
     this.settings = settingsOf(job);
     this.generator = new Generator(job.seed);
-    this.rule = ruleOf(this.settings, job);
+    this.rule = ruleOf(this.settings, job, this);
     this.at = 0;
   }
 
@@ -51,7 +51,8 @@ export class Training {
       this.at = 0;
     }
     return scope(() => {
-      const batch = this.order.get(this.at++, this.normalisation, this.settings.data.augment, this.generator);
+      const { augment } = this.settings.data;
+      const batch = this.order.get(this.at++, this.normalisation, augment, this.generator, this.rule.views);
       const { losses } = this.rule.step(batch);
       if (!losses.every(({ loss }) => Number.isFinite(loss))) throw new Error("a loss is not finite");
       return batch.labels.size(0);

@@ -50,6 +50,25 @@ verb(program, "compare", "train every variant and seed of a file, print the tabl
     await (await import("./compare.js")).compare(file, overrides, options);
   });
 
+verb(
+  program,
+  "reproduce",
+  "run a table or figure of a paper, print found beside published and the verdict on its claim",
+)
+  .argument("[paper]", "paper; --list shows them")
+  .argument("[item]", "table or figure, as in table-3; without one: the list")
+  .argument("[overrides...]", "settings to change after the scale's, as in seeds=[1,2]")
+  .option("--list", "every paper and item: claim, time at each scale, whether a result is recorded")
+  .option("--scale <scale>", "smoke (seconds), small (under an hour on two processors), paper", "small")
+  .option("--part <names...>", "only these parts of the item")
+  .option("--jobs <n>", "runs side by side (default: one a processor)", positiveInteger)
+  .option("--fresh", "start again, even what is done")
+  .option("--out <folder>", "where the report goes (default: reports/<paper>-<item>-<scale> in the runs folder)")
+  .action(async (paper, item, overrides, options) => {
+    prepareWorker();
+    await (await import("./reproduce.js")).reproduce(paper, item, overrides, options);
+  });
+
 verb(program, "resume", "go on with an interrupted run from its last checkpoint")
   .argument("<run>", "id of the run, or the beginning of it")
   .action(async (run, options) => {

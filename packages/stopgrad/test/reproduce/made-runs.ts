@@ -20,13 +20,14 @@ export interface MadeRun {
 export function madeRun(made: MadeRun): ReportRun {
   const { variant, seed, plane = {}, probes, testAccuracies = [], failed = false } = made;
   const metrics: MetricPoint[] = [];
-  const add = (epoch: number, key: string, stage: string, value: number) =>
+  const add = (epoch: number, key: string, stage: string, value: number): void => {
     metrics.push({ epoch, step: epoch, key, stage, value, standardError: null });
+  };
   for (const [stage, { x, y }] of Object.entries(plane)) {
-    x.forEach((value, epoch) => add(epoch, "nhsicXZ", stage, value));
-    y.forEach((value, epoch) => add(epoch, "nhsicYZ", stage, value));
+    for (const [epoch, value] of x.entries()) add(epoch, "nhsicXZ", stage, value);
+    for (const [epoch, value] of y.entries()) add(epoch, "nhsicYZ", stage, value);
   }
-  testAccuracies.forEach((value, at) => add(at + 1, "testAccuracy", "", value));
+  for (const [at, value] of testAccuracies.entries()) add(at + 1, "testAccuracy", "", value);
   const names = probes ? probes.map((_, at) => `stage${at + 1}`) : Object.keys(plane);
   const stages = names.map((name, at) => ({
     name,

@@ -1,0 +1,45 @@
+// Comparisons that several items of the paper make.
+import { combine, type Estimate, gap, level } from "../claims.js";
+import type { Found, Quantity } from "../found.js";
+
+/** Test accuracy of a variant. */
+export function accuracyOf(found: Found, part: string, variant: string): Estimate {
+  return level(`${of(found, part)}test accuracy, ${variant}`, found.accuracy(part, variant), "accuracy");
+}
+
+/** Test accuracy of one variant less another's. */
+export function accuracyGap(found: Found, part: string, a: string, b: string): Estimate {
+  const label = `${of(found, part)}test accuracy ${a} − ${b}`;
+  return gap(label, found.accuracy(part, a), found.accuracy(part, b));
+}
+
+/** A quantity of one variant. */
+export function levelOf(found: Found, part: string, variant: string, what: string, quantity: Quantity): Estimate {
+  return level(`${of(found, part)}${what}, ${variant}`, found.of(part, variant, quantity));
+}
+
+/** A quantity of one variant less another's. */
+export function gapOf(found: Found, part: string, a: string, b: string, what: string, quantity: Quantity): Estimate {
+  const label = `${of(found, part)}${what}, ${a} − ${b}`;
+  return gap(label, found.of(part, a, quantity), found.of(part, b, quantity), "fraction");
+}
+
+/** (a − b) / b over shared seeds, for numbers that have no scale of their own. */
+export function relativeGapOf(
+  found: Found,
+  part: string,
+  a: string,
+  b: string,
+  what: string,
+  quantity: Quantity,
+): Estimate {
+  const values = combine([found.of(part, a, quantity), found.of(part, b, quantity)], (value, reference) =>
+    reference > 0 ? (value - reference) / reference : null,
+  );
+  return level(`${of(found, part)}${what}, (${a} − ${b}) / ${b}`, values);
+}
+
+/** Names the part where there are several. */
+function of(found: Found, part: string): string {
+  return found.severalParts ? `${part}: ` : "";
+}

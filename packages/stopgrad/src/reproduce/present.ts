@@ -1,0 +1,156 @@
+// A reproduction as text: what was found beside what is published, the verdict, and the numbers that decided it.
+import { formatPercent, formatSpread, nothing } from "../report/format.js";
+import { renderMarkdown, renderText, type Table, textCell } from "../report/index.js";
+import { type Summary, summarise } from "../statistics/index.js";
+import { type Check, type Outcome, overall } from "./claims.js";
+import type { Found } from "./found.js";
+import { type Item, overridesAt, type Paper, type Part, type Scale } from "./paper.js";
+
+/** Test accuracy of a variant beside the paper's; fractions. */
+export interface Cell {
+  readonly part: string;
+  readonly variant: string;
+  readonly found: Summary | null;
+  /** Null where it is not known. */
+  readonly published: number | null;
+}
+
+/** What came of an item. */
+export interface Reproduction {
+  readonly paper: Paper;
+  readonly item: Item;
+  readonly scale: Scale;
+  /** Overrides that came after the scale's. */
+  readonly given: readonly string[];
+  /** What was changed in the file of each part. */
+  readonly changes: readonly { readonly part: string; readonly file: string; readonly overrides: readonly string[] }[];
+  readonly cells: readonly Cell[];
+  readonly outcome: Outcome;
+  readonly checks: readonly Check[];
+}
+
+/**
+ * @param variants - of each part, in the file's order
+ * @param given - overrides that came after the scale's
+ */
+export function judge(
+  { paper, item, scale, parts }: { paper: Paper; item: Item; scale: Scale; parts: readonly Part[] },
+  variants: ReadonlyMap<string, readonly string[]>,
+  found: Found,
+  given: readonly string[],
+): Reproduction {
+  const cells = parts.flatMap(({ id }) =>
+    (variants.get(id) ?? []).map((variant): Cell => {
+      const values = found.accuracy(id, variant).map(({ value }) => value);
+      const published = item.published?.[id]?.[variant] ?? null;
+      return { part: id, variant, found: values.length === 0 ? null : summarise(values), published };
+    }),
+  );
+  const checks = item.judge(found);
+  return {
+    paper,
+    item,
+    scale,
+    given,
+    changes: parts.map((part) => ({
+      part: part.id,
+      file: part.file,
+      overrides: [...overridesAt(part, scale), ...given],
+    })),
+    cells,
+    outcome: overall(checks.map(({ outcome }) => outcome)),
+    checks,
+  };
+}
+
+/** For a terminal. */
+export function renderReproduction(reproduction: Reproduction, options: { bold?: boolean } = {}): string {
+  return [
+    ...opening(reproduction),
+    renderText(cellsTable(reproduction), options).trimEnd(),
+    ...verdict(reproduction),
+  ].join("\n");
+}
+
+/** For a file beside the report. */
+export function reproductionMarkdown(reproduction: Reproduction): string {
+  const { paper, item, scale } = reproduction;
+  const [, ...rest] = opening(reproduction);
+  const title = `# ${item.title} (${item.id}, scale ${scale})\n\n${paper.title}, ${paper.source}.`;
+  return `${[title, ...rest, renderMarkdown(cellsTable(reproduction)), ...verdict(reproduction)].join("\n")}\n`;
+}
+
+/** As `--json` prints it. */
+export function reproductionDocument({ paper, item, ...rest }: Reproduction): Record<string, unknown> {
+  const cells = rest.cells.map(({ found, ...cell }) => ({
+    ...cell,
+    found: found === null ? null : { mean: found.mean, std: found.std, n: found.n },
+  }));
+  const { scale, changes, outcome, checks } = rest;
+  return {
+    paper: paper.id,
+    item: item.id,
+    title: item.title,
+    scale,
+    claim: item.claim,
+    changes,
+    cells,
+    verdict: { outcome, checks },
+  };
+}
+
+function opening({ item, scale, changes, given }: Reproduction): string[] {
+  const isPaper = scale === "paper" && given.length === 0;
+  const lines = isPaper
+    ? ["Settings: the paper's, as far as they are published."]
+    : changes.map(({ file, overrides }) => `${file}: ${overrides.join(" ") || "as it stands"}`);
+  const why = scale === "smoke" ? " They only show that it runs: the verdict means nothing." : "";
+  return [
+    `${item.title}`,
+    "",
+    `Claim: ${item.claim}.`,
+    "",
+    ...(isPaper
+      ? lines
+      : [`Not the paper's settings (scale ${scale}).${why} Changed:`, ...lines.map((line) => `- ${line}`)]),
+    "",
+  ];
+}
+
+function verdict({ outcome, checks }: Reproduction): string[] {
+  return [
+    "",
+    `Verdict: the claim ${outcome === "cannot be told" ? "cannot be told from these runs" : outcome}.`,
+    ...checks.flatMap(({ statement, outcome, numbers }) => [
+      `- ${statement}: ${outcome}`,
+      ...numbers.map((number) => `  - ${number}`),
+    ]),
+    "",
+    "A check holds when the whole interval (95 %, over seeds) lies beyond its threshold. One seed has none: ±0.02 (2 points)",
+    "is assumed; over √n where n seeds give the very same number.",
+  ];
+}
+
+function cellsTable({ cells, item }: Reproduction): Table {
+  const several = item.parts.length > 1;
+  const percent = (value: number) => formatPercent(value);
+  return {
+    name: "reproduction",
+    title: "Test accuracy, last epoch",
+    columns: [
+      ...(several ? [{ title: "part", align: "left" as const, fields: ["part"] }] : []),
+      { title: "variant", align: "left", fields: ["variant"] },
+      { title: "seeds", align: "right", fields: ["seeds"] },
+      { title: "found", unit: "%", align: "right", fields: ["found"] },
+      { title: "published", unit: "%", align: "right", fields: ["published"] },
+    ],
+    rows: cells.map(({ part, variant, found, published }) => [
+      ...(several ? [textCell(part)] : []),
+      textCell(variant),
+      { text: String(found?.n ?? 0), data: [found?.n ?? 0] },
+      { text: formatSpread(found, percent), data: [found?.mean ?? null] },
+      { text: published === null ? nothing : formatPercent(published, 1), data: [published] },
+    ]),
+    notes: [],
+  };
+}
