@@ -99,8 +99,22 @@ function expand(
     problems.set(formatProblem(problem), problem);
   };
   const applied: Applied[] = [];
-  const addAt = (path: Path, { message, part }: Mistake) =>
-    add(formatPath(asWritten(document.tree, path)), message, locate(document, applied, path, part));
+  /** Variants that an override's mistake is one in, by the problem's text. */
+  const inVariants = new Map<string, string[]>();
+  const addAt = (path: Path, { message, part }: Mistake, variant?: string) => {
+    const problem = {
+      path: formatPath(asWritten(document.tree, path)),
+      message,
+      location: locate(document, applied, path, part),
+    };
+    const text = formatProblem(problem);
+    if (variant !== undefined && problem.location.startsWith("override ")) {
+      // What an override does to variants that are not asked for is no matter.
+      if (chosenVariant !== undefined && variant !== chosenVariant) return;
+      inVariants.set(text, [...(inVariants.get(text) ?? []), variant]);
+    }
+    problems.set(text, problem);
+  };
 
   const split = splitLayers(document.tree);
   for (const mistake of split.mistakes) addAt(mistake.path, mistake);
@@ -130,7 +144,7 @@ function expand(
       if (variant && reached > 0 && reached >= depthReached(top.tree, mistake.path)) {
         addAt(["variants", variant.name, ...unrespell(variant.layer, mistake.path)], mistake);
       } else {
-        addAt(unrespell(top, mistake.path), mistake);
+        addAt(unrespell(top, mistake.path), mistake, variant?.name);
       }
     }
   };
@@ -162,6 +176,12 @@ function expand(
   for (const [variant, { retrain }] of resolved) {
     const message = retrain && circleOf(variant, resolved);
     if (message) addAt(["variants", variant, "retrain", "from"], mistakeAt([], message));
+  }
+
+  for (const [text, names] of chosenVariant === undefined ? inVariants : []) {
+    const problem = problems.get(text)!;
+    const who = `variant${names.length > 1 ? "s" : ""} ${names.join(", ")}`;
+    if (names.length < variants.length) problems.set(text, { ...problem, message: `${problem.message} (${who})` });
   }
 
   if (problems.size > 0) throw new SettingsError(document.file, [...problems.values()].sort(byPlace));
@@ -241,7 +261,7 @@ function resolve(
   const schedule = named(["schedule"], "schedule", registries.schedules, nothingCommon, "simultaneous");
   const optimizer = named(["optimizer"], "optimizer", registries.optimizers, optimizerCommon, "adam");
   const partition = take(checkPartition(tree.partition ?? 1), ["partition"]);
-  take(checkObjectiveKeys(tree.objective ?? {}, elsewhere), ["objective"]);
+  take(checkObjectiveKeys(tree.objective ?? {}, registries, elsewhere), ["objective"]);
   const loss = named(["objective", "loss"], "loss", registries.losses, nothingCommon, "cross-entropy");
   const lossEntry = loss && registries.losses[loss.name];
   const usualHead = lossEntry?.heads?.[0] ?? "linear";
@@ -327,13 +347,27 @@ function checkPartition(value: unknown): Checked<Partition> {
   return { mistakes: partition.mistakes.map(({ at, message }) => mistakeAt(at, message)) };
 }
 
-function checkObjectiveKeys(objective: unknown, elsewhere: Elsewhere): Checked<Tree> {
+function checkObjectiveKeys(objective: unknown, registries: SettingsRegistries, elsewhere: Elsewhere): Checked<Tree> {
   if (!isTree(objective)) {
     return { mistakes: [mistakeAt([], `expected a map with the keys loss, head, nhsic, got ${show(objective)}`)] };
   }
   const unknown = Object.keys(objective).filter((key) => !OBJECTIVE_KEYS.includes(key));
   if (unknown.length === 0) return { value: objective };
-  return { mistakes: unknown.map((key) => unknownKey([key], OBJECTIVE_KEYS, elsewhere)) };
+  /** Options of the loss or the head that stand one level too high. */
+  const below = (key: string): Mistake | undefined => {
+    for (const part of ["loss", "head"] as const) {
+      const { [part]: value } = objective;
+      const name = isTree(value) ? value.name : value;
+      const registry = part === "loss" ? registries.losses : registries.heads;
+      const entry = typeof name === "string" && Object.hasOwn(registry, name) ? registry[name] : undefined;
+      if (entry && Object.hasOwn(entry.options.shape, key)) {
+        const written = `${part}: { name: ${name}, ${key}: ${show(objective[key])} }`;
+        return mistakeAt([key], `options of a ${part} stand beside its name; write ${written}`, "key");
+      }
+    }
+    return undefined;
+  };
+  return { mistakes: unknown.map((key) => below(key) ?? unknownKey([key], OBJECTIVE_KEYS, elsewhere)) };
 }
 
 const OBJECTIVE_KEYS = ["loss", "head", "nhsic"];

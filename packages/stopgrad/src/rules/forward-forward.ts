@@ -37,7 +37,7 @@ import {
   negativeLabels,
 } from "./label-embedding.js";
 import type { Batch, LearningRule, Phase, Rule, RuleContext, StepResult } from "./rule.js";
-import { correctIn, inFull, requireFit, unprefixed, weightsOf } from "./weights.js";
+import { Auxiliary, correctIn, inFull, requireFit, unprefixed, weightsOf } from "./weights.js";
 
 /** Weight and momentum: Hinton's, as in the field's re-implementations. */
 const peerNormalisation = z.strictObject({
@@ -474,21 +474,6 @@ class PeerActivity extends nn.Module {
 
   override forward(): Tensor {
     throw new Error("peer normalisation is a term of a loss, not a layer");
-  }
-}
-
-/** Networks beside the backbone, under PyTorch's way of naming children. */
-class Auxiliary extends nn.Module {
-  constructor(readonly byName: ReadonlyMap<string, nn.Module>) {
-    super();
-  }
-
-  override *namedChildren(): IterableIterator<[string, nn.Module]> {
-    for (const [name, network] of this.byName) yield [name.replaceAll(".", "_"), network];
-  }
-
-  override forward(): Tensor {
-    throw new Error("what stands beside the backbone has no forward of its own");
   }
 }
 

@@ -9,7 +9,7 @@
 // What learns when is a list of phases (phases.ts): all at once, or module by module on what is frozen below.
 //
 // On a GPU a step only starts work; its losses are read once, after the optimizer's step, because reading waits.
-import { crossEntropy, nn, noGrad, oneHot, type optim, scope, stack, type Tensor } from "@stopgrad/torch";
+import { crossEntropy, type nn, noGrad, oneHot, type optim, scope, stack, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
 import { nhsic } from "../measures/nhsic.js";
 import { nhsicTerm } from "../measures/nhsic-gradient.js";
@@ -20,7 +20,7 @@ import { buildModules, type LocalModule } from "./modules.js";
 import { type ModulePhase, planPhases } from "./phases.js";
 import { Replayed, recordOnGpu } from "./replayed.js";
 import type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
-import { correctIn, inFull, prefixed, requireFit, unprefixed, weightsOf } from "./weights.js";
+import { Auxiliary, correctIn, inFull, prefixed, requireFit, unprefixed, weightsOf } from "./weights.js";
 
 const options = z.strictObject({
   /** Record forward and backward passes as a CUDA graph and replay them; the CPU computes as ever. */
@@ -33,21 +33,6 @@ export const partitioned: Rule = {
   options,
   create: (given, context) => new PartitionedRule(context, options.parse(given).graph ?? false),
 };
-
-/** Networks that are trained and thrown away, by name, under PyTorch's way of naming children. */
-class Auxiliary extends nn.Module {
-  constructor(readonly byName: ReadonlyMap<string, nn.Module>) {
-    super();
-  }
-
-  override *namedChildren(): IterableIterator<[string, nn.Module]> {
-    for (const [name, network] of this.byName) yield [name.replaceAll(".", "_"), network];
-  }
-
-  override forward(): Tensor {
-    throw new Error("heads have no forward of their own");
-  }
-}
 
 /** A loss of a batch, or the number of right answers: read at once on the CPU, a float32 scalar on a GPU. */
 type Reading = number | Tensor;

@@ -1,5 +1,20 @@
-// What rules share: named weights as a resumed run needs them, and how predictions are counted.
-import { type nn, scope, type Tensor, TorchError } from "@stopgrad/torch";
+// What rules share: networks beside the backbone, named weights as a resumed run needs them, and how predictions are counted.
+import { nn, scope, type Tensor, TorchError } from "@stopgrad/torch";
+
+/** Networks that are trained beside the backbone and thrown away, by name, under PyTorch's way of naming children. */
+export class Auxiliary extends nn.Module {
+  constructor(readonly byName: ReadonlyMap<string, nn.Module>) {
+    super();
+  }
+
+  override *namedChildren(): IterableIterator<[string, nn.Module]> {
+    for (const [name, network] of this.byName) yield [name.replaceAll(".", "_"), network];
+  }
+
+  override forward(): Tensor {
+    throw new Error("what stands beside the backbone has no forward of its own");
+  }
+}
 
 /** Backbone and heads under `backbone.` and `heads.`. */
 export function weightsOf(backbone: nn.Module, auxiliary: nn.Module | null): Map<string, Tensor> {

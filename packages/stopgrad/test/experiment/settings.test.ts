@@ -315,6 +315,10 @@ precision: float16
       "objective.loss: unknown loss: ce (known: cross-entropy, signal-propagation); did you mean cross-entropy?",
     ],
     ["objective: { heads: mlp }", "objective.heads: unknown key; did you mean head?"],
+    [
+      "objective: { loss: signal-propagation, target: hard }",
+      'objective.target: options of a loss stand beside its name; write loss: { name: signal-propagation, target: "hard" }',
+    ],
     ["objective: mlp", 'objective: expected a map with the keys loss, head, nhsic, got "mlp"'],
     [
       "objective: { loss: { name: signal-propagation, target: sofd } }",
@@ -531,5 +535,31 @@ describe("overrides", () => {
       "override seed=[1]: seed: unknown key; did you mean seeds?",
       "x.yaml:4:10: threads: expected a positive integer, got 0",
     ]);
+  });
+});
+
+describe("an override that some variants cannot take", () => {
+  const two = `${SHORT}variants:\n  a: { partition: 1 }\n  b: { model: { name: mlp, layers: 3 }, partition: stage }\n`;
+  const mistakesOf = (variant?: string) => {
+    try {
+      settings.expand(documentFromText(two, "x.yaml"), {
+        overrides: ["retrain={from: c, frozen: 3}"],
+        ...(variant ? { variant } : {}),
+      });
+      return "";
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+
+  test("is refused with their names", () => {
+    expect(mistakesOf()).toContain(
+      "expected fewer than the 3 stages of mlp, got 3: nothing would be trained (variant b)",
+    );
+  });
+
+  test("is taken where another variant is asked for", () => {
+    expect(mistakesOf("a")).toBe("");
+    expect(mistakesOf("b")).toContain("expected fewer than the 3 stages");
   });
 });
