@@ -36,7 +36,8 @@ export function trainCommand(
     const { variant, seed } = settings;
     const gives = (given: readonly string[]) => {
       const runs = expand(given, variant);
-      return !("mistakes" in runs) && runs.length === 1 && settingsHash(runs[0]!) === settingsHash(settings);
+      const own = "mistakes" in runs ? [] : runs.filter((run) => run.variant === variant); // and what it starts from
+      return own.length === 1 && settingsHash(own[0]!) === settingsHash(settings);
     };
     const alone = expand(own, variant);
     const heard =

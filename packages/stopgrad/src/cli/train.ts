@@ -17,7 +17,8 @@ export async function train(
 ): Promise<void> {
   const { runs } = readExperiment(file, overrides, options.variant);
   const variants = [...new Set(runs.map((run) => run.variant))];
-  if (variants.length > 1) {
+  // A chosen variant may come with those that it starts from.
+  if (variants.length > 1 && options.variant === undefined) {
     throw new UsageError(
       `${file} has the variants ${variants.join(", ")}: choose one with --variant, or run them all with stopgrad compare`,
     );

@@ -57,14 +57,19 @@ export function parsePartition(
  * is the rule behind the published lists for ResNet-32 and ResNet-110 (16 stages: 8 8, 6 5 5, ...; 55: 13 14 14 14).
  *
  * @param stages - of the backbone, the stem counted as one
+ * @param frozen - stages from the first that no module holds; cuts count from the first stage all the same
  * @throws RangeError when there are fewer stages than modules, or a cut is not before the last stage
  */
-export function moduleSizes(partition: Partition, stages: number): number[] {
-  if (partition === "stage") return Array<number>(stages).fill(1);
+export function moduleSizes(partition: Partition, stages: number, frozen = 0): number[] {
+  const trained = stages - frozen;
+  if (partition === "stage") return Array<number>(trained).fill(1);
   if (typeof partition === "number") {
-    if (partition > stages) throw new RangeError(`${partition} modules need as many stages; the model has ${stages}`);
-    const least = Math.floor(stages / partition);
-    const extra = stages % partition;
+    if (partition > trained) {
+      const there = frozen === 0 ? `the model has ${stages}` : `the model has ${stages}, of which ${frozen} are frozen`;
+      throw new RangeError(`${partition} modules need as many stages; ${there}`);
+    }
+    const least = Math.floor(trained / partition);
+    const extra = trained % partition;
     return Array.from({ length: partition }, (_, i) => {
       const larger = extra === 1 ? i === 0 : i >= partition - extra;
       return larger ? least + 1 : least;
@@ -76,8 +81,14 @@ export function moduleSizes(partition: Partition, stages: number): number[] {
       `no cut after stage ${beyond}: the model has ${stages} stages, so the last cut is ${stages - 1}`,
     );
   }
+  const below = partition.cuts.find((cut) => cut <= frozen);
+  if (below !== undefined) {
+    throw new RangeError(
+      `no cut after stage ${below}: the first ${frozen} stages are frozen, so the first cut is ${frozen + 1}`,
+    );
+  }
   const ends = [...partition.cuts, stages];
-  return ends.map((end, i) => end - (ends[i - 1] ?? 0));
+  return ends.map((end, i) => end - (ends[i - 1] ?? frozen));
 }
 
 /** Number of modules, where it is known without the model: not for `stage`. */

@@ -10,6 +10,7 @@ import { optimizers } from "../optimizers/index.js";
 import { entryOf } from "../registry.js";
 import { rules, schedules } from "../rules/index.js";
 import { refusedDevice } from "./device.js";
+import { runId } from "./identity.js";
 import { optionsOf } from "./run-settings.js";
 import { defineSettings } from "./settings.js";
 
@@ -26,6 +27,11 @@ export const settingsSchema = defineSettings(registries, {
     return entry.stageCount(optionsOf(entry, model), dataset.shape(optionsOf(dataset, data)));
   },
   hasClassifier: (model) => entryOf(models, model.name).hasClassifier,
+  runId,
+  needsTwoImages: (model) => {
+    const entry = entryOf(models, model.name) as Model;
+    return entry.needsTwoImages?.(optionsOf(entry, model)) ?? false;
+  },
   anyImageSize: (model) => (entryOf(models, model.name) as Model).anyImageSize ?? false,
   refusedDevice,
   imageShape(data) {

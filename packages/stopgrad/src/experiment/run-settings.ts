@@ -204,7 +204,7 @@ export const DEFAULT_BATCHES = 8;
 
 /** `objective.nhsic`; width and ridge as the measure's. */
 export const nhsicSchema = z.object({
-  weight: z.number(),
+  weight: z.number().nonnegative(),
   with: z.enum(["input", "module-input"]).default("input"),
   of: z.enum(["output", "head"]).default("output"),
   sigma: z.number().positive().default(5),

@@ -8,7 +8,6 @@ import type { Registry } from "../registry.js";
 import { type Checked, checkMap, type Elsewhere, type Mistake, mistakeAt, outside, unknownKey } from "./check.js";
 import type { SettingsDocument } from "./document.js";
 import { checkNamed, checkObserve, observeOptions } from "./entries.js";
-import { runId } from "./identity.js";
 import { mergeLayers } from "./layers.js";
 import { applyOverride } from "./overrides.js";
 import { type Partition, parsePartition } from "./partition.js";
@@ -17,6 +16,7 @@ import {
   type DataSettings,
   DEFAULT_BATCHES,
   dataCommon,
+  type NamedSettings,
   type NhsicSettings,
   nhsicSchema,
   nothingCommon,
@@ -174,8 +174,8 @@ function expand(
   }
 
   for (const [variant, { retrain }] of resolved) {
-    const message = retrain && circleOf(variant, resolved);
-    if (message) addAt(["variants", variant, "retrain", "from"], mistakeAt([], message));
+    const wrong = retrain && (circleOf(variant, resolved) ?? sourceMistake(variant, resolved));
+    if (wrong) addAt(["variants", variant, "retrain", "from"], mistakeAt([], wrong));
   }
 
   for (const [text, names] of chosenVariant === undefined ? inVariants : []) {
@@ -185,14 +185,16 @@ function expand(
   }
 
   if (problems.size > 0) throw new SettingsError(document.file, [...problems.values()].sort(byPlace));
+  const runId = hooks.runId ?? (({ variant, seed }: RunSettings) => `${variant}-s${seed}`);
   const runs = withSources(
     [...resolved].flatMap(([variant, { name, seeds, ...settings }]) =>
       seeds.map((seed) => ({ name: name ?? stem(document.file), variant, seed, ...settings })),
     ),
+    runId,
   );
   return {
     name: runs[0]?.name ?? stem(document.file),
-    runs: runs.filter(({ variant }) => chosen.includes(variant)),
+    runs: withTheirSources(runs, ({ variant }) => chosen.includes(variant), runId),
   };
 }
 
@@ -206,8 +208,55 @@ function circleOf(variant: string, variants: ReadonlyMap<string, VariantSettings
   return null;
 }
 
+/** A run's id ends so; a checkpoint's name has a dot or a folder. */
+const RUN_OR_FILE = /(-s\d+-[0-9a-f]{8}$)|[./\\]/;
+
+/** Why a variant cannot start from another, as far as the file tells. */
+function sourceMistake(variant: string, variants: ReadonlyMap<string, VariantSettings>): string | null {
+  const { retrain, seeds, model, data } = variants.get(variant)!;
+  const from = retrain!.from;
+  const source = variants.get(from);
+  if (!source) {
+    if (RUN_OR_FILE.test(from)) return null;
+    const others = [...variants.keys()].filter((name) => name !== variant);
+    const known = others.length > 0 ? ` (known: ${others.join(", ")})` : "";
+    return `unknown variant: ${from}${known}${didYouMean(from, others)}; or give a run's id or a checkpoint file`;
+  }
+  const missing = seeds.filter((seed) => !source.seeds.includes(seed));
+  if (missing.length > 0)
+    return `${from} is not trained with seed ${missing.join(", ")}; its seeds are ${source.seeds.join(", ")}`;
+  const [mine, its] = [describeNetwork(model), describeNetwork(source.model)];
+  if (mine === its && data.name === source.data.name) return null;
+  return `${from} is another network: ${its} on ${source.data.name}, and this is ${mine} on ${data.name}`;
+}
+
+/** `mlp, width 8`; dropout has no weights. */
+function describeNetwork({ name, dropout: _, ...options }: NamedSettings): string {
+  return [
+    name,
+    ...Object.entries(options)
+      .sort()
+      .map(([key, value]) => `${key} ${show(value)}`),
+  ].join(", ");
+}
+
+/** Chosen runs, and those that they start from, after them. */
+function withTheirSources(
+  runs: readonly RunSettings[],
+  isChosen: (run: RunSettings) => boolean,
+  runId: (run: RunSettings) => string,
+): RunSettings[] {
+  const byId = new Map(runs.map((run) => [runId(run), run]));
+  const wanted = new Set(runs.filter(isChosen));
+  for (const run of wanted) {
+    const source = byId.get(run.retrain?.from ?? "");
+    if (source) wanted.add(source);
+  }
+  return [...wanted];
+}
+
 /** Runs that start from a variant of the file start from its run of the same seed: its id, which says all its settings. */
-function withSources(runs: readonly RunSettings[]): RunSettings[] {
+function withSources(runs: readonly RunSettings[], runId: (run: RunSettings) => string): RunSettings[] {
   const found = new Map<RunSettings, RunSettings>();
   const resolve = (run: RunSettings): RunSettings => {
     const { retrain } = run;

@@ -23,7 +23,11 @@ export interface SettingsRegistries {
   readonly heads: Registry;
   readonly losses: Registry<RegistryEntry & LossTraits>;
   readonly rules: Registry<
-    RegistryEntry & { readonly ignores?: readonly string[]; readonly schedules?: readonly string[] }
+    RegistryEntry & {
+      readonly ignores?: readonly string[];
+      readonly schedules?: readonly string[];
+      readonly oneImageSize?: boolean;
+    }
   >;
   readonly schedules: Registry;
   readonly optimizers: Registry;
@@ -49,6 +53,10 @@ export interface SettingsHooks {
   imageShape?(data: DataSettings): readonly number[] | null;
   /** Whether the model has a classifier apart from its stages; without one the last stage gives the class scores. */
   hasClassifier?(model: NamedSettings): boolean | null;
+  /** What a run is called, for those that start from another. */
+  runId?(run: RunSettings): string;
+  /** Whether the model cannot be trained on a batch of one image. */
+  needsTwoImages?(model: NamedSettings): boolean | null;
   /** Whether the model may be trained on images of another size than it is evaluated on. */
   anyImageSize?(model: NamedSettings): boolean | null;
   /** Why nothing can be trained on this device, one sentence; null when it can. */
@@ -79,7 +87,7 @@ export interface ValidParts {
 
 /** @param sizes - of the data set, null where they are not known before the work */
 export function impossibleTogether(
-  { data, model, partition, classifier, loss, head, observe, device, retrain }: ValidParts,
+  { data, model, rule, partition, classifier, loss, head, observe, device, retrain }: ValidParts,
   sizes: SplitSizes | null,
   registries: SettingsRegistries,
   hooks: SettingsHooks,
@@ -99,10 +107,16 @@ export function impossibleTogether(
   const wrong = data && shape ? impossibleFor(data.augment, shape) : null;
   if (wrong) refuse(["data", "augment", ...wrong.path], wrong.message);
   const trainedOn = data && shape ? trainingShape(data.augment, shape) : null;
-  if (model && shape && trainedOn && trainedOn.join() !== shape.join() && hooks.anyImageSize?.(model) === false) {
+  const fixed =
+    rule && registries.rules[rule.name]?.oneImageSize
+      ? rule
+      : model && hooks.anyImageSize?.(model) === false
+        ? model
+        : null;
+  if (fixed && shape && trainedOn && trainedOn.join() !== shape.join()) {
     const [size, own] = [trainedOn, shape].map((one) => one.slice(1).join("x"));
     const side = shape[1] === shape[2] ? `; add resizeTo: ${shape[1]}` : "";
-    const message = `${model.name} is built for images of one size, and would be trained on ${size} and evaluated on ${own}${side}`;
+    const message = `${fixed.name} is built for images of one size, and would be trained on ${size} and evaluated on ${own}${side}`;
     refuse(["data", "augment", "resizedCrop"], message);
   }
   for (const [measure, settings] of Object.entries(observe ?? {})) {
@@ -122,6 +136,15 @@ export function impossibleTogether(
     }
   }
 
+  const train = data?.train ?? sizes?.train ?? null;
+  const views = (loss && registries.losses[loss.name]?.views?.(optionsOf(registries.losses[loss.name]!, loss))) ?? 1;
+  if (data && train !== null && views === 1 && (data.batch === 1 || train % data.batch === 1)) {
+    if (model && hooks.needsTwoImages?.(model)) {
+      const last = data.batch === 1 ? "every batch" : `the last batch of ${train} images in batches of ${data.batch}`;
+      const message = `${last} holds one image, which the batch norm of ${model.name}'s linear layers cannot normalise; change data.batch`;
+      refuse(["data", "batch"], message);
+    }
+  }
   let modules = partition === undefined ? null : moduleCount(partition);
   let stages: number | null = null;
   try {
@@ -134,7 +157,7 @@ export function impossibleTogether(
     refuse(["retrain", "frozen"], message);
   } else if (stages !== null && partition !== undefined) {
     try {
-      modules = moduleSizes(partition, stages - (retrain?.frozen ?? 0)).length;
+      modules = moduleSizes(partition, stages, retrain?.frozen ?? 0).length;
     } catch (error) {
       refuse(["partition"], `${(error as Error).message} (${model?.name})`);
     }

@@ -43,6 +43,9 @@ import { streamSeed } from "./seeds.js";
 const PROGRESS_EVERY = 250;
 const BREATHE_EVERY = 50;
 
+/** Images a rule takes at a time when it looks at all of them: sums depend on it, so that it is no setting. */
+const TRAINING_DATA_AT_ONCE = 500;
+
 export interface TrainingHooks {
   /** Resolves once the event is stored: a checkpoint is only written after the metrics before it. */
   emit(event: TrainingEvent): Promise<void>;
@@ -63,7 +66,11 @@ export async function train(job: TrainingJob, hooks: TrainingHooks): Promise<voi
     const environment = describeEnvironment(threads, device, precision);
     environment.catch(() => {}); // reported where it is waited for
     const run = await Training.prepare(job, hooks, environment);
-    await run.go();
+    try {
+      await run.go();
+    } finally {
+      run.rule.dispose();
+    }
   } catch (error) {
     await hooks.emit({ type: "failed", message: describeSystemError(error) ?? (error as Error).message });
   }
@@ -80,7 +87,7 @@ class Training {
     private readonly job: TrainingJob,
     private readonly hooks: TrainingHooks,
     private readonly environment: Promise<RunEnvironment>,
-    private readonly rule: LearningRule,
+    readonly rule: LearningRule,
     private readonly data: { train: TensorSet; test: TensorSet; normalisation: Normalisation },
     private readonly observers: readonly { name: string; when: ObserveSettings; observer: Observer }[],
     private readonly generators: { order: Generator; augmentation: Generator; dropout: Generator; rule: Generator },
@@ -129,7 +136,7 @@ class Training {
     const rule = createRule(settings, dataset, generators, {
       set: data.train,
       normalisation: data.normalisation,
-      batch: settings.data.evaluationBatch,
+      batch: TRAINING_DATA_AT_ONCE,
       scratch: job.directory,
     });
     const state: TrainingState = {
@@ -377,8 +384,10 @@ class Training {
     return phaseOf(this.rule.phases, this.#state.epoch, this.job.settings.epochs);
   }
 
+  /** What a phase computes once of all images counts as cost of its first epoch. */
   #enterPhase(): void {
-    this.rule.enterPhase(this.#phase.at, this.#breathe);
+    const { forward, backward } = countMultiplyAdds(() => this.rule.enterPhase(this.#phase.at, this.#breathe));
+    this.#state.trainingMultiplyAdds += (forward + backward) / this.data.train.count;
   }
 
   /** An epoch's first step, whose cost is counted: phases differ. */
@@ -558,7 +567,7 @@ export function createRule(
     inputShape: trainingShape(settings.data.augment, dataset.shape),
     classes,
     precision: settings.precision,
-    moduleSizes: moduleSizes(settings.partition, backbone.stages.length - frozenStages),
+    moduleSizes: moduleSizes(settings.partition, backbone.stages.length, frozenStages),
     frozenStages,
     classifier: settings.classifier,
     format: settings.format,
@@ -581,7 +590,12 @@ function takeOver(rule: LearningRule, settings: RunSettings, source: { path: str
   const { from, frozen, init } = settings.retrain!;
   if ("problem" in source) throw new Error(`retrain.from ${from}: ${source.problem}`);
   scope(() => {
-    const { tensors } = loadSafetensors(source.path);
+    let tensors: ReadonlyMap<string, Tensor>;
+    try {
+      ({ tensors } = loadSafetensors(source.path));
+    } catch (error) {
+      throw new Error(`retrain.from ${from}: ${(error as Error).message}`, { cause: error });
+    }
     const { stages } = rule.backbone;
     const wanted = init === "keep" ? rule.backbone.stateDict() : statesOf(stages.slice(0, frozen));
     for (const [name, mine] of wanted) {

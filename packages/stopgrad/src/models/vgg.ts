@@ -51,6 +51,10 @@ function vgg(name: keyof typeof plans, source: string): Model {
     source,
     options,
     hasClassifier: true,
+    needsTwoImages(given) {
+      const { batchNorm, form } = options.parse(given);
+      return batchNorm && form === "layer-wise";
+    },
     stageCount: () => convolutions + HIDDEN_LAYERS,
     create(given, context) {
       const { width, batchNorm, form, dropout = usualDropout[form] } = options.parse(given);

@@ -89,6 +89,7 @@ export const forwardForward: Rule = {
   options,
   ignores: ["partition", "classifier", "loss", "head", "nhsic"],
   schedules: ["simultaneous", "sequential"],
+  oneImageSize: true, // prototypes are images of the data
   inputShape: (given, shape) => embeddedShape(options.parse(given).embedding, shape),
   create: (given, context) => new ForwardForwardRule(context, options.parse(given)),
 };

@@ -172,7 +172,8 @@ class PartitionedRule implements LearningRule {
     let correct: Reading | null = null;
     return scope(() => {
       const input = noGrad(() => this.#cached?.get(indices) ?? forwardThrough(this.#frozen, images));
-      const inputFactor = this.#context.nhsic?.with === "input" ? this.#nhsicFactor(images) : null;
+      const hasTerm = this.#context.nhsic !== null && images.size(0) > 1; // of one image it is 0
+      const inputFactor = hasTerm && this.#context.nhsic?.with === "input" ? this.#nhsicFactor(images) : null;
       let signals = this.#projection && end > from ? this.#entrySignals(images, labels, losses) : null;
       let features = input;
       for (const module of this.#modules.slice(from, end)) {
@@ -190,7 +191,7 @@ class PartitionedRule implements LearningRule {
             images,
             signals: sent && { input: signals!, output: inFull(sent) },
           });
-          if (this.#context.nhsic) loss = loss.sub(this.#nhsicTerm(hidden, seen, inputFactor ?? features));
+          if (hasTerm) loss = loss.sub(this.#nhsicTerm(hidden, seen, inputFactor ?? features));
           loss.backward();
           return {
             loss: this.#reading(loss),
@@ -275,7 +276,9 @@ class PartitionedRule implements LearningRule {
   logits(images: Tensor): Tensor {
     const { from, end, classifier } = this.#phase;
     const module = this.#modules[end - 1];
-    const isWhole = classifier || end === this.#modules.length || !module?.classifies || end - from !== 1;
+    // Heads are made for the size of training images, which a crop may have changed.
+    const otherSize = images.shape.slice(1).join() !== this.#context.inputShape.join();
+    const isWhole = classifier || end === this.#modules.length || !module?.classifies || end - from !== 1 || otherSize;
     return scope(() => {
       if (isWhole) return inFull(this.backbone.forward(images));
       this.auxiliary?.eval();

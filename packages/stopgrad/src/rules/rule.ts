@@ -156,6 +156,8 @@ export interface Rule extends RegistryEntry {
   readonly ignores?: readonly ("partition" | "classifier" | "schedule" | "loss" | "head" | "nhsic")[];
   /** `[C, H, W]` of images → of what the network is built for; the same unless said. */
   inputShape?(options: Options, shape: readonly number[]): readonly number[];
+  /** Whether training images have to be of the size of the data's; no unless said. */
+  readonly oneImageSize?: boolean;
   /** The schedules it knows; all of them unless said. */
   readonly schedules?: readonly Schedule["name"][];
   create(options: Options, context: RuleContext): LearningRule;

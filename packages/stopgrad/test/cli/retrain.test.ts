@@ -49,26 +49,59 @@ describe("retrain", () => {
     expect(weightsOf(runs, "layer-wise", 1)).not.toEqual(weightsOf(runs, "layer-wise", 2));
   });
 
+  it("trains what a single variant starts from, too", async () => {
+    const runs = folder();
+    const alone = await stopgrad([
+      "train",
+      put(runs, "again.yaml", file),
+      "--variant",
+      "upper",
+      "--json",
+      "--runs",
+      runs,
+    ]);
+    expect(alone.code).toBe(0);
+    expect(json(alone)).toMatchObject({ variant: "upper", status: "completed" });
+    expect(
+      runIds(runs)
+        .map((id) => id.replace(/-s\d+-.*/, ""))
+        .sort(),
+    ).toEqual(["again-layer-wise", "again-layer-wise", "again-upper", "again-upper"]);
+  });
+
   it("says what is missing where there is nothing to start from", async () => {
     const runs = folder();
-    const path = put(runs, "again.yaml", file);
-    const alone = await stopgrad(["train", path, "--variant", "upper", "seeds=[1]", "--json", "--runs", runs]);
-    expect(alone.code).toBe(1);
-    expect(json(alone)).toMatchObject({
-      status: "failed",
-      error: expect.stringMatching(
-        /^retrain\.from again-layer-wise-s1-[0-9a-f]{8}: there is no such run or file; train it first$/,
-      ),
-    });
+    const refusedFor = async (text: string) => {
+      const finished = await stopgrad(["compare", put(runs, "wrong.yaml", text), "--json", "--runs", runs]);
+      expect(finished.code).toBe(2);
+      return finished.stdout + finished.stderr;
+    };
+    expect(await refusedFor(file.replace("from: layer-wise, frozen: 2", "from: layer-wide, frozen: 2"))).toContain(
+      "unknown variant: layer-wide (known: kept, layer-wise); did you mean layer-wise?; or give a run's id or a checkpoint file",
+    );
+    expect(await refusedFor(file.replace("partition: stage", "partition: stage, seeds: [1]"))).toContain(
+      "layer-wise is not trained with seed 2; its seeds are 1",
+    );
+    expect(await refusedFor(file.replace("partition: stage", "partition: stage, model: { name: lenet5 }"))).toContain(
+      "layer-wise is another network: lenet5, width 6 on glyphs, and this is mlp, width 8 on glyphs",
+    );
+    const gone = file.replaceAll("from: layer-wise", "from: gone-a-s1-0123abcd");
+    const run = await stopgrad(["train", put(runs, "gone.yaml", gone), "--variant", "upper", "--json", "--runs", runs]);
+    expect(run.code).toBe(1);
+    expect(json(run).error).toBe("retrain.from gone-a-s1-0123abcd: there is no such run or file; train it first");
+    const notOne = file.replaceAll("from: layer-wise", "from: ./gone.yaml");
+    const other = await stopgrad(
+      ["train", put(runs, "n.yaml", notOne), "--variant", "upper", "--json", "--runs", runs],
+      {
+        cwd: runs,
+      },
+    );
+    expect(json(other).error).toMatch(/^retrain\.from \.\/gone\.yaml: .*gone\.yaml/);
     const circle = file.replace("partition: stage", "partition: stage, retrain: { from: upper, frozen: 1 }");
     const refused = await stopgrad(["compare", put(runs, "circle.yaml", circle), "--json", "--runs", runs]);
     expect(refused.code).toBe(2);
     expect(refused.stdout + refused.stderr).toContain(
       "expected a variant that is trained before, got upper → layer-wise → upper",
     );
-    const other = file.replace("partition: stage", "partition: stage, model: { name: lenet5 }");
-    const misfit = await stopgrad(["compare", put(runs, "other.yaml", other), "seeds=[1]", "--json", "--runs", runs]);
-    expect(misfit.code).toBe(1);
-    expect(misfit.stdout + misfit.stderr).toMatch(/another network, expected fc1\.weight \[8, \d+\], but it is/);
   });
 });

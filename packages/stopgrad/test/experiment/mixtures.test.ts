@@ -47,6 +47,8 @@ interface Trained {
   events: TrainingEvent[];
   points: MetricPoint[];
   weights: Snapshot;
+  /** In the run's folder, when it is done. */
+  files: string[];
 }
 
 /** @param stops - the run is stopped when it is asked so often, and goes on, until it is done */
@@ -71,7 +73,7 @@ async function trained(text: string, stops: readonly number[] = []): Promise<Tra
   }
   const newest = readdirSync(join(directory, "checkpoints")).sort().at(-1)!;
   const weights = scope(() => snapshot(loadSafetensors(join(directory, "checkpoints", newest)).tensors));
-  return { events, points: [...points.values()], weights };
+  return { events, points: [...points.values()], weights, files: readdirSync(directory) };
 }
 
 const isResult = ({ key }: MetricPoint) => !["seconds", "imagesPerSecond", "peakBytes"].includes(key);
@@ -88,6 +90,30 @@ describe.each(Object.entries(ways))("%s", (_, text) => {
 });
 
 describe("phases", () => {
+  test("a network that is trained on crops of another size is evaluated whole, and ends", async () => {
+    const crops = "data: { name: glyphs, train: 40, test: 20, batch: 20, augment: { resizedCrop: { size: 28 } } }";
+    const text = `partition: 3\nschedule: sequential\nmodel: { name: resnet18, width: 4 }\n${crops}\n`;
+    expect((await trained(text)).events.at(-1)).toMatchObject({ type: "completed" });
+  });
+
+  test("the nHSIC term of a batch of one image is 0", async () => {
+    const text =
+      "data: { name: glyphs, train: 21, test: 20, batch: 10 }\nobjective: { nhsic: { weight: 0.1 } }\npartition: stage\n";
+    expect((await trained(text)).events.at(-1)).toMatchObject({ type: "completed" });
+  });
+
+  test("outputs that were computed once are gone when the run is done, and count as cost", async () => {
+    const text = (schedule: string) => `partition: 5\nschedule: ${schedule}\nepochs: 1\n`;
+    const costOf = async (schedule: string) => {
+      const { events, files } = await trained(text(schedule));
+      expect(files).toEqual(["checkpoints"]);
+      const last = events.at(-1)!;
+      return last.type === "completed" ? last.summary.cost!.training : Number.NaN;
+    };
+    const [cached, plain] = [await costOf("asynchronous"), await costOf("sequential")];
+    expect(cached).toBeCloseTo(plain, 0); // in one epoch a phase, each image runs through what is frozen once
+  });
+
   test("each has the run's epochs and begins the learning rate's schedule anew", async () => {
     const text =
       "partition: 2\nschedule: sequential\noptimizer: { learningRate: 0.1, schedule: { milestones: [1], gamma: 0.5 } }\n";
@@ -149,6 +175,19 @@ describe("a mixture that makes no sense is refused in one sentence", () => {
     [
       "data: { name: glyphs, augment: { resizedCrop: { size: 28 } } }",
       "mlp is built for images of one size, and would be trained on 28x28 and evaluated on 32x32; add resizeTo: 32",
+    ],
+    ["objective: { nhsic: { weight: -1 } }", "objective.nhsic.weight: expected a number, 0 or more, got -1"],
+    [
+      "rule: forward-forward\ndata: { name: glyphs, augment: { resizedCrop: { size: 28 } } }\nmodel: { name: resnet18, width: 4 }",
+      "forward-forward is built for images of one size, and would be trained on 28x28 and evaluated on 32x32; add resizeTo: 32",
+    ],
+    [
+      "data: { name: glyphs, train: 61, test: 20, batch: 20 }\nmodel: { name: vgg11, form: layer-wise }",
+      "the last batch of 61 images in batches of 20 holds one image, which the batch norm of vgg11's linear layers cannot normalise; change data.batch",
+    ],
+    [
+      "partition: { cuts: [2] }\nretrain: { from: a.safetensors, frozen: 2 }",
+      "no cut after stage 2: the first 2 stages are frozen, so the first cut is 3",
     ],
   ])("%s", (text, expected) => {
     let message = "";

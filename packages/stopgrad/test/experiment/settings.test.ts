@@ -287,7 +287,7 @@ precision: float16
       "retrain.from: missing; expected a variant of this file, a run's id or a checkpoint file",
     ],
     [
-      "retrain: { from: a, frozen: 5 }",
+      "retrain: { from: a.safetensors, frozen: 5 }",
       "retrain.frozen: expected fewer than the 5 stages of lenet5, got 5: nothing would be trained",
     ],
     ["checkpoint: { evry: 1 }", "checkpoint.evry: unknown key; did you mean every?"],
@@ -543,7 +543,7 @@ describe("an override that some variants cannot take", () => {
   const mistakesOf = (variant?: string) => {
     try {
       settings.expand(documentFromText(two, "x.yaml"), {
-        overrides: ["retrain={from: c, frozen: 3}"],
+        overrides: ["retrain={from: c.safetensors, frozen: 3}"],
         ...(variant ? { variant } : {}),
       });
       return "";
