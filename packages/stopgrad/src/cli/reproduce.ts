@@ -23,6 +23,7 @@ import {
   recordedResults,
   renderReproduction,
   reproductionDocument,
+  reproductionHtml,
   reproductionMarkdown,
   type Scale,
   scales,
@@ -118,7 +119,11 @@ async function conclude(
   const title = `${item.title} (${paper.source}, ${item.id}, scale ${scale})`;
   const reported = runs.map(({ run }) => run);
   // The verdict is there whether or not the report can be written.
-  const { html, problem } = await writeReport(folder, reported, { title, command }).then(
+  const { html, problem } = await writeReport(folder, reported, {
+    title,
+    command,
+    preface: reproductionHtml(reproduction),
+  }).then(
     ({ html }) => ({ html, problem: writeVerdict(folder, reproduction) }),
     (error: unknown) => ({ html: null, problem: describeError(error) }),
   );
@@ -132,7 +137,8 @@ async function conclude(
     });
   } else {
     print(`\n${renderReproduction(reproduction, { bold: process.stdout.isTTY })}`);
-    if (html !== null) print(`\nreport: ${html}\n        ${pathToFileURL(html)}`);
+    if (html !== null) print(`\nreport:  ${html}\n         ${pathToFileURL(html)}`);
+    if (html !== null && problem === null) print(`verdict: ${join(folder, "reproduction.md")}`);
   }
   if (problem !== null) {
     note(`the report in ${folder} cannot be written: ${problem.trace ?? problem.message}`);

@@ -60,14 +60,21 @@ export function thin<T>(points: readonly T[], limit: number): T[] {
   return Array.from({ length: limit }, (_, index) => points[Math.round((index * (points.length - 1)) / (limit - 1))]!);
 }
 
-/** A range that holds every value with a margin; never empty, so that a flat line lies in its middle. */
-export function domain(values: readonly number[], margin = 0.06): Interval {
+/**
+ * A range that holds every value with a margin; never empty, so that a flat line lies in its middle. Beyond what the
+ * values can be at all, the margin is that of a line's width.
+ */
+export function domain(values: readonly number[], margin = 0.06, possible: Interval = [-Infinity, Infinity]): Interval {
   const finite = values.filter((value) => Number.isFinite(value));
   if (finite.length === 0) return [0, 1];
   const low = finite.reduce((a, b) => Math.min(a, b));
   const high = finite.reduce((a, b) => Math.max(a, b));
   const span = high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high), 1e-9) ? high - low : Math.abs(high) || 1;
-  return [tidy(low - margin * span, span), tidy(high + margin * span, span)];
+  const beyond = 0.015 * span;
+  return [
+    tidy(Math.max(low - margin * span, Math.min(low, possible[0]) - beyond), span),
+    tidy(Math.min(high + margin * span, Math.max(high, possible[1]) + beyond), span),
+  ];
 }
 
 /**

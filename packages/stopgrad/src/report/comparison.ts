@@ -247,7 +247,8 @@ function isEndToEnd(settings: Record<string, unknown>): boolean {
   const cuts = setting(settings, "partition.cuts");
   const whole =
     partition === 1 || setting(settings, "partition.modules") === 1 || (Array.isArray(cuts) && cuts.length === 0);
-  return whole && (ruleName === undefined || ruleName === "partitioned");
+  const anew = (setting(settings, "retrain") ?? null) === null;
+  return whole && anew && (ruleName === undefined || ruleName === "partitioned");
 }
 
 function stagesWithPlane(runs: readonly ReportRun[]): string[] {

@@ -64,8 +64,10 @@ export function byteUnit(largestBytes: number): Unit {
   return { name: "KiB", per: 2 ** 10 };
 }
 
-/** One unit for a whole column of multiply-adds, by its largest: 0.56 G, 69.1 M, as papers have it. */
+/** One unit for a whole column of multiply-adds, by its largest: 0.56 G, 69.1 M, as papers have it; 1.20 P in all. */
 export function multiplyAddUnit(largest: number): Unit {
+  if (largest >= 1e14) return { name: "P", per: 1e15 };
+  if (largest >= 1e11) return { name: "T", per: 1e12 };
   if (largest >= 1e8) return { name: "G", per: 1e9 };
   if (largest >= 1e5) return { name: "M", per: 1e6 };
   return { name: "k", per: 1e3 };

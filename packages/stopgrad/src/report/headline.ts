@@ -45,6 +45,16 @@ function comparable(comparison: Comparison): Comparison[] {
   return parts.length === 0 || rest.length > 0 ? [...parts, restPart] : parts;
 }
 
+/** More variants than this are not listed: a sentence names the ends of their range, a table has them all. */
+const mostListed = 6;
+
+/** The first with the lowest and the first with the highest number. */
+function ends<T>(all: readonly T[], number: (one: T) => number): [lowest: T, highest: T] {
+  const pick = (better: (a: number, b: number) => boolean) =>
+    all.reduce((kept, one) => (better(number(one), number(kept)) ? one : kept));
+  return [pick((a, b) => a < b), pick((a, b) => a > b)];
+}
+
 function describeSetting(comparison: Comparison): string {
   const { variants } = comparison;
   const shared = (path: string): string | null => {
@@ -71,11 +81,18 @@ function describeSetting(comparison: Comparison): string {
       ? ""
       : epochs.length === 1
         ? count(epochs[0]!, "epoch")
-        : `${joinWords(epochs.map(String))} epochs`,
+        : `${joinWords(epochs.map(String))} epochs${severalPhases(variants) ? " (of all phases of a training)" : ""}`,
     describeSeeds(comparison),
   ].filter((part) => part !== "");
   const compared = variants.length === 1 ? variants[0]!.label : `${variants.length} ways of training compared`;
   return `${parts.join(", ")}: ${compared}.`;
+}
+
+/** Whether some training has more epochs than its settings say, which is because each of its phases has them. */
+function severalPhases(variants: readonly Variant[]): boolean {
+  return variants.some(({ completed }) =>
+    completed.some(({ record }) => record.summary!.epochs !== record.settings.epochs),
+  );
 }
 
 function accuracySentence(comparison: Comparison): string | null {
@@ -87,6 +104,15 @@ function accuracySentence(comparison: Comparison): string | null {
   const own = results.find(({ variant }) => variant === comparison.reference);
   const others = results.filter(({ variant }) => variant !== comparison.reference);
   if (own === undefined || others.length === 0) {
+    if (results.length > mostListed) {
+      const [worst, best] = ends(results, ({ accuracy }) => accuracy.mean);
+      const place = ({ variant, accuracy }: (typeof results)[number]) =>
+        `${percent(accuracy.mean)} (${variant.label}${alike(accuracy, results)})`;
+      return percent(worst.accuracy.mean) === percent(best.accuracy.mean)
+        ? `Test accuracy at the last epoch: ${percent(best.accuracy.mean)} in each of ${results.length} variants.`
+        : `Test accuracy at the last epoch: from ${place(worst)} to ${place(best)}; all ${results.length} are in the ` +
+            "table of results.";
+    }
     const list = results.map(({ variant, accuracy }) => `${variant.label} ${percent(accuracy.mean)}`);
     return `Test accuracy at the last epoch: ${joinWords(list)}.`;
   }
@@ -97,6 +123,7 @@ function accuracySentence(comparison: Comparison): string | null {
     difference: differenceToReference(other.variant, own.variant)!,
   }));
   if (compared.length === 1) return pairSentence({ label: ownName, accuracy: own.accuracy }, compared[0]!);
+  if (results.length > mostListed) return rangeSentence({ label: ownName, accuracy: own.accuracy }, compared);
   const list = compared.map(({ label, accuracy, difference }) => {
     const [mean, ownMean] = difference.means;
     const basis = overSharedOnly(difference)
@@ -115,6 +142,30 @@ interface Compared {
   label: string;
   accuracy: Summary;
   difference: Difference;
+}
+
+/** Many variants: the reference, the best and the worst of the others. */
+function rangeSentence(own: Omit<Compared, "difference">, others: readonly Compared[]): string {
+  const [worst, best] = ends(others, ({ accuracy }) => accuracy.mean);
+  const start = `${capital(own.label)} reaches ${percent(own.accuracy.mean)} test accuracy`;
+  if (percent(worst.accuracy.mean) === percent(best.accuracy.mean)) {
+    return `${start}, each of the ${others.length} others ${percent(best.accuracy.mean)}: see the table of results.`;
+  }
+  const place = ({ label, accuracy, difference }: Compared) =>
+    `${label} with ${percent(accuracy.mean)} (${relationText(difference)}${alike(accuracy, others)})`;
+  const shown = [best, worst];
+  const intervals = shown.some(({ difference }) => difference.interval !== null);
+  return (
+    `${start}; of the ${others.length} others, the best is ${place(best)}, the worst ${place(worst)}. In brackets: the ` +
+    `difference in points${intervals ? " and its 95 % interval" : ""}; all are in the table of results.` +
+    missingIntervals(shown)
+  );
+}
+
+/** `, as 2 more` where others print the same accuracy. */
+function alike(accuracy: Summary, all: readonly { accuracy: Summary }[]): string {
+  const more = all.filter((other) => percent(other.accuracy.mean) === percent(accuracy.mean)).length - 1;
+  return more > 0 ? `, as ${more} more` : "";
 }
 
 /** Two variants: the means that the difference lies between, and over further seeds those of whoever has them. */
@@ -148,18 +199,32 @@ function missingIntervals(compared: readonly Compared[]): string {
 
 function planeSentence(comparison: Comparison): string | null {
   const first = comparison.stages[0];
-  const parts = planeSummaries(comparison).flatMap(({ variant, summary }) => {
+  const measured = planeSummaries(comparison).flatMap(({ variant, summary }) => {
     const stage = summary.stages.find((candidate) => candidate.stage === first);
     if (stage === undefined || stage.finalX === null || stage.coursesX.length === 0) return [];
-    const lost = stage.compressionX?.mean ?? 0;
+    return [{ variant, stage, end: stage.finalX.mean, lost: stage.compressionX?.mean ?? 0 }];
+  });
+  if (first === undefined || measured.length === 0) return null;
+  const sentence = ({ variant, stage, end, lost }: (typeof measured)[number]) => {
     const below = lost >= 0.0005 ? `, ${formatPercent(lost, 1)} % below its peak` : "";
     const name = nameOf(variant, comparison);
-    const end = formatFixed(stage.finalX.mean, 1);
-    return [`${name} ends at ${end}${below}: ${describeCourses(stage.coursesX)}`];
-  });
-  return first === undefined || parts.length === 0
-    ? null
-    : `nHSIC(X,Z) of the first stage (${first}): ${parts.join("; ")}.`;
+    return `${name} ends at ${formatFixed(end, 1)}${below}: ${describeCourses(stage.coursesX)}`;
+  };
+  const others = measured.filter(({ variant }) => variant !== comparison.reference);
+  const parts = measured.length > mostListed ? measured.filter((one) => !others.includes(one)) : measured;
+  const listed = parts.map(sentence);
+  if (measured.length > mostListed) {
+    const [lowest, highest] = ends(others, ({ end }) => end);
+    const place = ({ end, variant }: (typeof measured)[number]) => `${formatFixed(end, 1)} (${variant.label})`;
+    const most = ends(others, ({ lost }) => lost)[1];
+    const falls = most.lost >= 0.0005;
+    listed.push(
+      `${parts.length > 0 ? "the " : ""}${others.length}${parts.length > 0 ? " others" : " variants"} end between ` +
+        `${place(lowest)} and ${place(highest)}` +
+        (falls ? `, at most ${formatPercent(most.lost, 1)} % below their peak (${most.variant.label})` : ""),
+    );
+  }
+  return `nHSIC(X,Z) of the first stage (${first}): ${listed.join("; ")}.`;
 }
 
 function costSentence(comparison: Comparison): string | null {
@@ -172,12 +237,16 @@ function costSentence(comparison: Comparison): string | null {
   });
   if (reference === null || own === null || others.length === 0 || own.mean === 0) return null;
   const unit = byteUnit(own.mean);
-  const list = others.map(
-    ({ variant, memory }) => `${variant.label} ${formatFixed((100 * memory.mean) / own.mean, 0)} %`,
-  );
+  const place = ({ variant, memory }: (typeof others)[number]) =>
+    `${variant.label} ${formatFixed((100 * memory.mean) / own.mean, 0)} %`;
+  const [least, most] = ends(others, ({ memory }) => memory.mean);
+  const list =
+    variants.length > mostListed
+      ? `${place(least)} (least of the ${others.length} others) to ${place(most)} (most)`
+      : joinWords(others.map(place));
   return (
     `Peak memory: ${formatFixed(own.mean / unit.per, 1)} ${unit.name} with ${nameOf(reference, comparison)}; ` +
-    `of that, ${joinWords(list)}.`
+    `of that, ${list}.`
   );
 }
 

@@ -18,6 +18,8 @@ export interface ReportOptions {
   title?: string;
   /** The command that repeats the whole comparison, shown above the commands of single runs. */
   command?: string;
+  /** HTML above what the runs say of themselves: what they were made for. Every text in it is escaped. */
+  preface?: string;
   /** Whether the charting library travels with the page (0.8 MB) for tooltips; default true. */
   interactive?: boolean;
 }
@@ -122,7 +124,7 @@ function page(
 <body>
 <main>
 <header>
-<h1>${escapeHtml(title)}</h1>
+<h1>${escapeHtml(title)}</h1>${options.preface === undefined ? "" : `\n<div class="preface">\n${options.preface}\n</div>`}
 <p class="setting">${escapeHtml(`${setting} ${made}`.trim())}</p>
 ${findings
   .slice(0, 1)

@@ -16,6 +16,9 @@ p, ul { max-width: 50rem; }
 .setting { color: var(--soft); margin: 0 0 1rem; }
 .finding { font-size: 1.2rem; line-height: 1.4; margin: .5rem 0; max-width: 56rem; }
 .findings { margin: .5rem 0 0; padding-left: 1.2rem; }
+.preface { margin: 0 0 1.5rem; padding: 0 0 1rem; border-bottom: 1px solid var(--line); }
+.preface li li { color: var(--soft); }
+.preface > ul { max-width: 62rem; }
 nav { margin: 1.25rem 0 0; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; }
 a { color: var(--accent); }
 .table { overflow-x: auto; margin: 1rem 0 .25rem; }

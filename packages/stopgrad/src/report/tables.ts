@@ -27,6 +27,7 @@ import {
   multiplyAddUnit,
   nothing,
   timeUnit,
+  type Unit,
 } from "./format.js";
 import { type Cell, type CellValue, type Column, type Table, textCell } from "./table.js";
 
@@ -133,30 +134,44 @@ export function resultsTable(comparison: Comparison): Table {
     },
     { title: "training time", unit: time.name, align: "right", fields: spreadFields("seconds") },
   ];
-  const best = (index: number, means: (number | null)[], direction: 1 | -1) => markBest(rows, index, means, direction);
-  best(
-    1,
-    all.map((row) => row.test?.mean ?? null),
-    1,
-  );
-  best(
-    5,
-    all.map((row) => row.memory?.mean ?? null),
-    -1,
-  );
-  best(
-    6,
-    all.map((row) => row.speed?.mean ?? null),
-    1,
-  );
-  best(
-    7,
-    all.map((row) => row.seconds?.mean ?? null),
-    -1,
-  );
+  if (areComparable(variants)) {
+    const means = (pick: (row: (typeof all)[number]) => Summary | null) => all.map((row) => pick(row)?.mean ?? null);
+    markBest(
+      rows,
+      1,
+      means(({ test }) => test),
+      1,
+      formatPercent,
+    );
+    markBest(
+      rows,
+      5,
+      means(({ memory }) => memory),
+      -1,
+      inBytes,
+    );
+    markBest(
+      rows,
+      6,
+      means(({ speed }) => speed),
+      1,
+      inSpeed,
+    );
+    markBest(
+      rows,
+      7,
+      means(({ seconds }) => seconds),
+      -1,
+      inTime,
+    );
+  }
+  const bold = rows.some((row) => row.some((cell) => cell.best)) ? "; best in bold" : "";
   const notes = [
-    "Accuracy at the last epoch. Mean ± sample standard deviation over seeds; best in bold. Peak memory: most bytes " +
-      "of live tensors during a training step. Speed and time: training alone, without evaluation and measuring.",
+    `Accuracy at the last epoch. Mean ± sample standard deviation over seeds${bold}. Peak memory: most bytes ` +
+      "of live tensors during a training step. Speed and time: training alone, without evaluation and measuring." +
+      (differInEpochs(variants)
+        ? " Speed is that of a step: the variants are not trained for the same number of epochs (see the costs)."
+        : ""),
   ];
   if (references.length > 1) {
     const pairs = references.map((reference) => {
@@ -175,7 +190,7 @@ export function resultsTable(comparison: Comparison): Table {
   return { name: "results", title: "Accuracy, memory and speed", columns, rows, notes };
 }
 
-/** A row a variant: parameters, and the arithmetic of training and inference. */
+/** A row a variant: parameters, and the arithmetic of training, for an image and in all, and of inference. */
 export function costsTable(comparison: Comparison): Table {
   const { variants } = comparison;
   const { referenceName, compares, ownOf } = referencesOf(variants);
@@ -184,12 +199,15 @@ export function costsTable(comparison: Comparison): Table {
     parameters: variant.completed[0]?.record.summary?.parameters ?? null,
     // The same for every seed; runs of the first version do not have it.
     cost: variant.completed.map(({ record }) => record.summary!.cost).find((cost) => cost != null) ?? null,
+    whole: wholeTraining(variant),
   }));
   const training = multiplyAddUnit(Math.max(0, ...all.map(({ cost }) => cost?.training ?? 0)));
   const inference = multiplyAddUnit(Math.max(0, ...all.map(({ cost }) => cost?.inference.backbone ?? 0)));
-  const rows = all.map(({ variant, parameters, cost }): Cell[] => {
-    const own = all.find((row) => row.variant === ownOf(variant))?.cost;
-    const trainingRatio = cost && own?.training ? cost.training / own.training : null;
+  const inAll = multiplyAddUnit(Math.max(0, ...all.map(({ whole }) => whole ?? 0)));
+  const rows = all.map(({ variant, parameters, cost, whole }): Cell[] => {
+    const own = all.find((row) => row.variant === ownOf(variant));
+    const trainingRatio = cost && own?.cost?.training ? cost.training / own.cost.training : null;
+    const wholeRatio = whole !== null && own?.whole ? whole / own.whole : null;
     const { backbone, extras } = cost?.inference ?? { backbone: null, extras: null };
     return [
       textCell(variant.label),
@@ -209,6 +227,13 @@ export function costsTable(comparison: Comparison): Table {
       },
       {
         text:
+          whole === null
+            ? nothing
+            : `${formatMultiplyAdds(whole, inAll)} ${inAll.name}${bracketed(wholeRatio, " ×", 1, 2)}`,
+        data: [whole, wholeRatio],
+      },
+      {
+        text:
           backbone === null
             ? nothing
             : `${formatMultiplyAdds(backbone, inference)} + ${formatMultiplyAdds(extras, inference)} ${inference.name}`,
@@ -216,15 +241,26 @@ export function costsTable(comparison: Comparison): Table {
       },
     ];
   });
-  markBest(
-    rows,
-    2,
-    all.map(({ cost }) => cost?.training ?? null),
-    -1,
-  );
+  if (areComparable(variants)) {
+    const inUnit = (unit: Unit) => (value: number) => formatMultiplyAdds(value, unit);
+    markBest(
+      rows,
+      2,
+      all.map(({ cost }) => cost?.training ?? null),
+      -1,
+      inUnit(training),
+    );
+    markBest(
+      rows,
+      3,
+      all.map(({ whole }) => whole),
+      -1,
+      inUnit(inAll),
+    );
+  }
   return {
     name: "costs",
-    title: "Parameters, and multiply-adds for an image",
+    title: "Parameters and multiply-adds",
     columns: [
       { title: "variant", align: "left", fields: ["variant"] },
       {
@@ -235,13 +271,19 @@ export function costsTable(comparison: Comparison): Table {
       },
       {
         title: "training multiply-adds",
-        ...(compares ? { unit: `ratio to ${referenceName}` } : {}),
+        unit: `for an image${compares ? `, ratio to ${referenceName}` : ""}`,
         align: "right",
         fields: ["trainingMultiplyAdds", "trainingMultiplyAddsOfReference"],
       },
       {
+        title: "whole training",
+        unit: `all images${compares ? `, ratio to ${referenceName}` : ""}`,
+        align: "right",
+        fields: ["wholeTrainingMultiplyAdds", "wholeTrainingMultiplyAddsOfReference"],
+      },
+      {
         title: "inference multiply-adds",
-        unit: "backbone + extras",
+        unit: "for an image, backbone + extras",
         align: "right",
         fields: ["inferenceMultiplyAddsBackbone", "inferenceMultiplyAddsExtras"],
       },
@@ -251,6 +293,11 @@ export function costsTable(comparison: Comparison): Table {
       "Multiply-adds of convolutions and matrix products: in training those of a step's forward and backward passes, in " +
         "inference those that evaluation computes. Heads are not needed at inference; extras are what stays beside the " +
         "backbone there.",
+      "Multiply-adds for an image are those of a step, as images/s are, on average over training. Whole training: times " +
+        "every image of every epoch of all phases, mean over seeds; measuring and evaluation are not in it." +
+        (differInEpochs(variants)
+          ? " The variants are not trained for the same number of epochs: compare the whole training."
+          : ""),
     ],
   };
 }
@@ -533,14 +580,42 @@ function bracketed(value: number | null, unit: string, times: number, decimals: 
   return value === null ? "" : ` (${formatFixed(times * value, decimals)}${unit})`;
 }
 
-/** Marks the best mean of a column; nothing is best of one. */
-function markBest(rows: Cell[][], index: number, means: (number | null)[], direction: 1 | -1): void {
+/** Marks the best mean of a column; nothing is best of one, nor what another row prints just so. */
+function markBest(
+  rows: Cell[][],
+  index: number,
+  means: (number | null)[],
+  direction: 1 | -1,
+  format: (mean: number) => string,
+): void {
   const known = means.filter((value): value is number => value !== null);
   if (known.length < 2) return;
   const best = direction > 0 ? Math.max(...known) : Math.min(...known);
-  means.forEach((value, row) => {
-    if (value === best) rows[row]![index]!.best = true;
+  if (known.filter((value) => format(value) === format(best)).length > 1) return;
+  rows[means.indexOf(best)]![index]!.best = true;
+}
+
+/** Whether the variants' numbers can be ranked: the same images, however they are batched and augmented, and network. */
+function areComparable(variants: readonly Variant[]): boolean {
+  const kinds = variants.map(({ settings: { data, model } }) => {
+    const { batch: _, evaluationBatch: __, augment: ___, ...images } = (data ?? {}) as Record<string, unknown>;
+    return JSON.stringify([...flattenSettings({ images, model: model ?? null })].sort());
   });
+  return new Set(kinds).size <= 1;
+}
+
+function differInEpochs(variants: readonly Variant[]): boolean {
+  const epochs = variants.flatMap(({ completed }) => completed.map(({ record }) => record.summary!.epochs));
+  return new Set(epochs).size > 1;
+}
+
+/** Multiply-adds of all training, mean over seeds; null where no run has its cost for an image. */
+function wholeTraining({ completed }: Variant): number | null {
+  const all = completed.map(({ record }) => {
+    const { cost, imagesPerSecond, seconds } = record.summary!;
+    return cost ? cost.training * Math.round(imagesPerSecond * seconds) : null; // seconds are those of these images
+  });
+  return summariseKnown(all)?.mean ?? null;
 }
 
 function describeMethods(

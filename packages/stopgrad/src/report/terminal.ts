@@ -15,10 +15,13 @@ export function renderComparison(comparison: Comparison, width: number, options:
   return [setting, ...tables, findings.join("\n")].join("\n\n");
 }
 
-/** Narrow: what the columns' units say is in the title. */
+/** Narrow: what the columns' units and titles say alike is in the title. */
 function costs(comparison: Comparison, options: { bold?: boolean }): string {
   const table = costsTable(comparison);
-  const columns = table.columns.map(({ unit: _, ...column }) => column);
+  const columns = table.columns.map(({ unit: _, ...column }) => ({
+    ...column,
+    title: column.title.replace("training multiply-adds", "training per image").replace(" multiply-adds", ""),
+  }));
   const title = `${table.title}: backbone + heads or extras`;
   return renderText({ ...table, title, columns, notes: [] }, options).trimEnd();
 }

@@ -13,4 +13,11 @@ export {
   recordedResults,
   UnknownNameError,
 } from "./papers.js";
-export { judge, type Reproduction, renderReproduction, reproductionDocument, reproductionMarkdown } from "./present.js";
+export {
+  judge,
+  type Reproduction,
+  renderReproduction,
+  reproductionDocument,
+  reproductionHtml,
+  reproductionMarkdown,
+} from "./present.js";

@@ -1,6 +1,6 @@
 // A reproduction as text: what was found beside what is published, the verdict, and the numbers that decided it.
-import { formatPercent, formatSpread, nothing } from "../report/format.js";
-import { renderMarkdown, renderText, type Table, textCell } from "../report/index.js";
+import { escapeHtml, formatPercent, formatSpread, nothing } from "../report/format.js";
+import { renderHtml, renderMarkdown, renderText, type Table, textCell } from "../report/index.js";
 import { type Summary, summarise } from "../statistics/index.js";
 import { type Check, type Outcome, overall } from "./claims.js";
 import type { Found } from "./found.js";
@@ -80,7 +80,27 @@ export function reproductionMarkdown(reproduction: Reproduction): string {
   return `${[title, ...rest, renderMarkdown(cellsTable(reproduction)), ...verdict(reproduction)].join("\n")}\n`;
 }
 
-/** As `--json` prints it. */
+/** For the top of the report. */
+export function reproductionHtml(reproduction: Reproduction): string {
+  const { item, checks } = reproduction;
+  const listOf = (items: readonly string[]) => `<ul>${items.map((one) => `<li>${one}</li>`).join("")}</ul>`;
+  const { sentence, lines } = changesOf(reproduction);
+  const judged = checks.map(
+    ({ statement, outcome, numbers }) =>
+      `${escapeHtml(statement)}: <strong>${outcome}</strong>${numbers.length === 0 ? "" : listOf(numbers.map(escapeHtml))}`,
+  );
+  return [
+    `<p>Claim: ${escapeHtml(item.claim)}.</p>`,
+    `<p class="finding">${escapeHtml(verdictSentence(reproduction))}</p>`,
+    `<p>${escapeHtml(sentence)}</p>`,
+    ...(lines.length === 0 ? [] : [listOf(lines.map((line) => `<code>${escapeHtml(line)}</code>`))]),
+    renderHtml(cellsTable(reproduction)),
+    ...(judged.length === 0 ? [] : ["<p>Checks of the claim:</p>", listOf(judged)]),
+    `<p class="note">${escapeHtml(HOW_JUDGED.join(" "))}</p>`,
+  ].join("\n");
+}
+
+/** As `--json` prints it. At scale smoke there is no outcome: it is null. */
 export function reproductionDocument({ paper, item, ...rest }: Reproduction): Record<string, unknown> {
   const cells = rest.cells.map(({ found, ...cell }) => ({
     ...cell,
@@ -95,39 +115,48 @@ export function reproductionDocument({ paper, item, ...rest }: Reproduction): Re
     claim: item.claim,
     changes,
     cells,
-    verdict: { outcome, checks },
+    verdict: { outcome: scale === "smoke" ? null : outcome, checks },
   };
 }
 
-function opening({ item, scale, changes, given }: Reproduction): string[] {
-  const isPaper = scale === "paper" && given.length === 0;
-  const lines = isPaper
-    ? ["Settings: the paper's, as far as they are published."]
-    : changes.map(({ file, overrides }) => `${file}: ${overrides.join(" ") || "as it stands"}`);
-  const why = scale === "smoke" ? " They only show that it runs: the verdict means nothing." : "";
-  return [
-    `${item.title}`,
-    "",
-    `Claim: ${item.claim}.`,
-    "",
-    ...(isPaper
-      ? lines
-      : [`Not the paper's settings (scale ${scale}).${why} Changed:`, ...lines.map((line) => `- ${line}`)]),
-    "",
-  ];
+function opening(reproduction: Reproduction): string[] {
+  const { item } = reproduction;
+  const { sentence, lines } = changesOf(reproduction);
+  return [`${item.title}`, "", `Claim: ${item.claim}.`, "", sentence, ...lines.map((line) => `- ${line}`), ""];
 }
 
-function verdict({ outcome, checks }: Reproduction): string[] {
+/** Whose settings these are, and what was changed in which file. */
+function changesOf({ scale, changes, given }: Reproduction): { sentence: string; lines: string[] } {
+  if (scale === "paper" && given.length === 0) {
+    return { sentence: "Settings: the paper's, as far as they are published.", lines: [] };
+  }
+  const why = scale === "smoke" ? " They only show that it runs." : "";
+  return {
+    sentence: `Not the paper's settings (scale ${scale}).${why} Changed:`,
+    lines: changes.map(({ file, overrides }) => `${file}: ${overrides.join(" ") || "as it stands"}`),
+  };
+}
+
+function verdictSentence({ scale, outcome }: Reproduction): string {
+  if (scale === "smoke") return "Verdict: none, at scale smoke it would mean nothing.";
+  return `Verdict: the claim ${outcome === "cannot be told" ? "cannot be told from these runs" : outcome}.`;
+}
+
+const HOW_JUDGED = [
+  "A check holds when the whole interval (95 %, over seeds) lies beyond its threshold. One seed has none: ±0.02 (2 points)",
+  "is assumed; over √n where n seeds give the very same number.",
+];
+
+function verdict(reproduction: Reproduction): string[] {
   return [
     "",
-    `Verdict: the claim ${outcome === "cannot be told" ? "cannot be told from these runs" : outcome}.`,
-    ...checks.flatMap(({ statement, outcome, numbers }) => [
+    verdictSentence(reproduction),
+    ...reproduction.checks.flatMap(({ statement, outcome, numbers }) => [
       `- ${statement}: ${outcome}`,
       ...numbers.map((number) => `  - ${number}`),
     ]),
     "",
-    "A check holds when the whole interval (95 %, over seeds) lies beyond its threshold. One seed has none: ±0.02 (2 points)",
-    "is assumed; over √n where n seeds give the very same number.",
+    ...HOW_JUDGED,
   ];
 }
 

@@ -38,6 +38,9 @@ describe("numbers made ready to draw", () => {
     expect(flat[1]).toBeGreaterThan(7);
     expect(domain([0])[1]).toBeGreaterThan(0);
     expect(domain([])).toEqual([0, 1]);
+    // Hardly beyond what is possible; far from its ends as without them.
+    expect(domain([0, 100], 0.06, [0, 100])).toEqual([-1.5, 101.5]);
+    expect(domain([40, 60], 0.06, [0, 100])).toEqual(domain([40, 60]));
   });
 
   it("ticks are round, inside the range, and leave room at the upper end", () => {

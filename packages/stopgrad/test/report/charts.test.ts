@@ -1,7 +1,13 @@
 import { compile } from "vega-lite";
 import { describe, expect, it } from "vitest";
 import { compareRuns } from "../../src/report/comparison.js";
-import { informationPlaneChart, type ReportRun, renderSvg, reportCharts } from "../../src/report/index.js";
+import {
+  informationPlaneChart,
+  type ReportRun,
+  renderSvg,
+  reportCharts,
+  variantColours,
+} from "../../src/report/index.js";
 import { syntheticRuns } from "./synthetic.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: specifications are walked as the JSON they are.
@@ -23,6 +29,7 @@ describe("charts of a report", () => {
     [5, 2, 3],
     [9, 4, 1],
     [20, 8, 2],
+    [2, 26, 2],
   ])("draw %i stages, %i variants, %i seeds without a warning", async (stages, variants, seeds) => {
     const runs = syntheticRuns({
       stages: manyStages(stages),
@@ -105,6 +112,80 @@ describe("charts of a report", () => {
     expect(heads.at(-1)).toMatchObject({ x: dots.at(-1).x, y: dots.at(-1).y });
     expect(heads[0].angle).toBeGreaterThan(0); // right and up: both dependences rise at first
     expect(heads[0].angle).toBeLessThan(90);
+  });
+
+  it("no two variants look the same: twenty colours, and shapes where there are more than eight", async () => {
+    expect(new Set(variantColours).size).toBe(20);
+    const looks = (spec: Json) => {
+      const found = new Map<string, string>();
+      const walk = (part: Json): void => {
+        if (part?.encoding?.shape) {
+          const { color, shape } = part.encoding;
+          shape.scale.domain.forEach((name: string, at: number) => {
+            expect(color.scale.domain[at]).toBe(name);
+            found.set(name, `${color.scale.range[at]} ${shape.scale.range[at]}`);
+          });
+          for (const name of shape.scale.domain) {
+            const { values } = part.data ?? { values: null };
+            if (values) expect(values.some((point: Json) => point.variantKey === name)).toBe(true);
+          }
+        }
+        for (const inner of [part?.layer, part?.concat, part?.vconcat]) for (const one of inner ?? []) walk(one);
+      };
+      walk(spec);
+      return found;
+    };
+    for (const n of [8, 9, 20, 60]) {
+      const options = { variants: manyVariants(n), stages: ["a", "b"], seeds: [1], epochs: 4, probes: true };
+      const charts = reportCharts(compareRuns(syntheticRuns(options)));
+      for (const name of ["nhsic-over-epochs", "learning-curves", "linear-separability"]) {
+        const found = looks(charts.find((chart) => chart.name === name)!.spec);
+        expect(found.size).toBe(n <= 8 ? 0 : n);
+        expect(new Set(found.values()).size).toBe(found.size);
+      }
+    }
+  });
+
+  it("draws intervals as far as values can be, and hardly more of an axis", () => {
+    const runs = syntheticRuns({ seeds: [1, 2], epochs: 3, probes: true });
+    for (const { record, metrics } of runs) {
+      const first = record.seed === 1;
+      for (const point of metrics) {
+        if (point.key.endsWith("Accuracy")) point.value = first ? 0.02 : 0.98;
+        if (point.key.startsWith("nhsic")) point.value = first ? 0.5 : 20;
+      }
+      for (const stage of record.summary!.stages) stage.probeTest = first ? 0.02 : 0.98;
+      record.summary!.peakBytes = first ? 1e6 : 1e8;
+    }
+    const charts = reportCharts(compareRuns(runs)).filter(({ name }) => name !== "information-plane");
+    expect(charts).toHaveLength(4);
+    for (const { name, spec } of charts) {
+      let lowest = 0;
+      for (const panel of panelsOf(spec as Json)) {
+        const percent = name === "linear-separability" || panel.title?.text === "Accuracy";
+        if (panel.title?.text === "Loss") continue;
+        for (const { low, high } of panel.data.values) {
+          expect(low).toBeGreaterThanOrEqual(0);
+          if (percent) expect(high).toBeLessThanOrEqual(100);
+          if (low === 0) lowest++;
+        }
+        const domain = panel.layer[0].encoding.y.scale.domain;
+        if (name !== "cost" && domain) expect(domain[0]).toBeGreaterThan(-0.04 * domain[1]);
+        if (panel.title?.text === "Accuracy") expect(domain).toEqual([-1.5, 101.5]);
+      }
+      expect(lowest).toBeGreaterThan(0);
+    }
+  });
+
+  it("says what an epoch is where trainings with phases are longer than others", () => {
+    const captions = (epochs: number) => {
+      const runs = syntheticRuns({ seeds: [1], epochs: 4 });
+      runs[1]!.record.summary!.epochs = epochs;
+      return reportCharts(compareRuns(runs)).map(({ caption }) => caption);
+    };
+    const sentence = " Epochs of all phases of a training together: e2e 4; layer-wise 20.";
+    expect(captions(20).filter((caption) => caption.endsWith(sentence))).toHaveLength(3);
+    for (const caption of captions(4)) expect(caption).not.toContain("phases");
   });
 
   it("leaves out what was not measured, and bands where there is one seed", () => {

@@ -68,27 +68,30 @@ describe("tables of a report", () => {
   it("costs: parameters, multiply-adds of training with their ratio, of inference in two parts; exact in CSV", () => {
     const table = costsOf(runsWith(accuracies));
     expect(texts(table)).toEqual([
-      ["e2e", "62,006 + 0", "1.60 M (1.00 ×)", "0.65 + 0 M"],
-      ["layer-wise", "62,006 + 25,400", "1.37 M (0.85 ×)", "0.65 + 0 M"],
+      ["e2e", "62,006 + 0", "1.60 M (1.00 ×)", "1.60 T (1.00 ×)", "0.65 + 0 M"], // a million images in 100 s
+      ["layer-wise", "62,006 + 25,400", "1.37 M (0.85 ×)", "1.37 T (0.85 ×)", "0.65 + 0 M"],
     ]);
     expect(table.columns.map(({ title, unit }) => `${title}: ${unit ?? ""}`)).toEqual([
       "variant: ",
       "parameters: backbone + heads",
-      "training multiply-adds: ratio to e2e",
-      "inference multiply-adds: backbone + extras",
+      "training multiply-adds: for an image, ratio to e2e",
+      "whole training: all images, ratio to e2e",
+      "inference multiply-adds: for an image, backbone + extras",
     ]);
     expect(table.rows.map((row) => row.map(({ best }) => best === true))).toEqual([
-      [false, false, false, false],
-      [false, false, true, false],
+      [false, false, false, false, false],
+      [false, false, true, true, false],
     ]);
     expect(renderCsv(table).split("\r\n").slice(0, 3)).toEqual([
       "variant,parametersBackbone,parametersHeads,trainingMultiplyAdds,trainingMultiplyAddsOfReference," +
+        "wholeTrainingMultiplyAdds,wholeTrainingMultiplyAddsOfReference," +
         "inferenceMultiplyAddsBackbone,inferenceMultiplyAddsExtras",
-      "e2e,62006,0,1602360,1,651720,0",
-      `layer-wise,62006,25400,1365780,${1_365_780 / 1_602_360},651720,0`,
+      "e2e,62006,0,1602360,1,1602360000000,1,651720,0",
+      `layer-wise,62006,25400,1365780,${1_365_780 / 1_602_360},1365780000000,${1_365_780 / 1_602_360},651720,0`,
     ]);
     const alone = costsOf(runsWith({ e2e: [0.6] }));
-    expect(alone.columns[2]!.unit).toBeUndefined();
+    expect(alone.columns[2]!.unit).toBe("for an image");
+    expect(table.notes[1]).not.toContain("not trained for the same");
   });
 
   it("costs: dashes for runs that were stored without multiply-adds, a later seed's where the first has none", () => {
@@ -96,17 +99,22 @@ describe("tables of a report", () => {
     for (const { record } of old.filter(({ record: { variant } }) => variant === "e2e")) delete record.summary!.cost;
     const table = costsOf(old);
     expect(withoutLabels(table)).toEqual([
-      ["62,006 + 0", "–", "–"],
-      ["62,006 + 25,400", "1.37 M", "0.65 + 0 M"], // no ratio: nothing to compare with
+      ["62,006 + 0", "–", "–", "–"],
+      ["62,006 + 25,400", "1.37 M", "1.37 T", "0.65 + 0 M"], // no ratio: nothing to compare with
     ]);
     expect(renderCsv(table).split("\r\n").slice(1, 3)).toEqual([
-      "e2e,62006,0,,,,",
-      "layer-wise,62006,25400,1365780,,651720,0",
+      "e2e,62006,0,,,,,,",
+      "layer-wise,62006,25400,1365780,,1365780000000,,651720,0",
     ]);
     expect(table.rows.map((row) => row[2]!.best)).toEqual([undefined, undefined]);
     const mixed = runsWith(accuracies);
     mixed[0]!.record.summary!.cost = null;
-    expect(withoutLabels(costsOf(mixed))[0]).toEqual(["62,006 + 0", "1.60 M (1.00 ×)", "0.65 + 0 M"]);
+    expect(withoutLabels(costsOf(mixed))[0]).toEqual([
+      "62,006 + 0",
+      "1.60 M (1.00 ×)",
+      "1.60 T (1.00 ×)",
+      "0.65 + 0 M",
+    ]);
   });
 
   it("costs: one unit for a column, so that small extras stand beside a large backbone", () => {
@@ -116,22 +124,99 @@ describe("tables of a report", () => {
       record.summary!.cost = { inference: { backbone: 555_422_720, extras }, training: 1_664_498_688 };
     }
     expect(withoutLabels(costsOf(runs)).map((row) => row.slice(1))).toEqual([
-      ["1.66 G (1.00 ×)", "0.56 + 0 G"],
-      ["1.66 G (1.00 ×)", "0.56 + 0.0042 G"],
+      ["1.66 G (1.00 ×)", "1.66 P (1.00 ×)", "0.56 + 0 G"],
+      ["1.66 G (1.00 ×)", "1.66 P (1.00 ×)", "0.56 + 0.0042 G"],
     ]);
+  });
+
+  it("costs: a training of several phases is cheaper for an image and dearer in all", () => {
+    const runs = runsWith(accuracies);
+    for (const { record } of runs.filter(({ record: { variant } }) => variant === "layer-wise")) {
+      Object.assign(record.summary!, { epochs: 100, seconds: 250, imagesPerSecond: 20_000 }); // 5 million images
+      record.summary!.cost = { ...record.summary!.cost!, training: 801_180 };
+    }
+    const table = costsOf(runs);
+    expect(withoutLabels(table).map((row) => row.slice(1, 3))).toEqual([
+      ["1.60 M (1.00 ×)", "1.60 T (1.00 ×)"],
+      ["0.80 M (0.50 ×)", "4.01 T (2.50 ×)"],
+    ]);
+    expect(table.rows.map((row) => row.map(({ best }) => best === true).slice(2, 4))).toEqual([
+      [false, true],
+      [true, false],
+    ]);
+    expect(table.notes[1]).toContain("compare the whole training");
+    expect(resultsTable(compareRuns(runs)).notes[0]).toContain("not trained for the same number of epochs");
+    expect(headline(compareRuns(runs)).setting).toContain("20 and 100 epochs (of all phases of a training)");
+  });
+
+  const boldOf = (runs: readonly ReportRun[]) =>
+    resultsTable(compareRuns(runs)).rows.flatMap((row) => row.filter(({ best }) => best).map(({ text }) => text));
+
+  it("nothing is best where two print the same, or data or network differ", () => {
+    const equal = runsWith({ e2e: [0.64, 0.64, 0.64], "layer-wise": [0.64, 0.64, 0.64004] });
+    expect(boldOf(equal)).toEqual(["10,000 ± 0 (1.00 ×)", "100.0 ± 0.0", "50.0 (63 %)"]); // 64.00 both
+    for (const { record } of equal) Object.assign(record.summary!, { peakBytes: 1, imagesPerSecond: 1, seconds: 1 });
+    expect(boldOf(equal)).toEqual([]);
+    expect(resultsTable(compareRuns(equal)).notes[0]).not.toContain("bold");
+    for (const other of [{ model: { name: "mlp" } }, { data: { name: "mnist" } }]) {
+      const runs = runsWith(accuracies);
+      for (const { record } of runs) if (record.variant === "e2e") record.settings = { ...record.settings, ...other };
+      expect(boldOf(runs)).toEqual([]);
+      expect(costsOf(runs).rows.flatMap((row) => row.filter(({ best }) => best))).toEqual([]);
+    }
+    const runs = runsWith(accuracies);
+    for (const { record } of runs.slice(0, 3)) {
+      const data = record.settings.data as object;
+      record.settings = { ...record.settings, data: { ...data, batch: 32, augment: { flip: true } } };
+    }
+    expect(boldOf(runs)).toHaveLength(4); // the same images
+  });
+
+  it("many variants: reference, best and worst, the rest in the table", () => {
+    const values = [0.9, 0.8, 0.82, 0.85, 0.82, 0.8, 0.81];
+    const made = (count: number) => {
+      const variants = values
+        .slice(0, count)
+        .map((_, at) => ({ name: at === 0 ? "e2e" : `v${at}`, settings: { partition: at + 1 } }));
+      const runs = syntheticRuns({ variants, seeds: [1] });
+      runs.forEach(({ record }, at) => {
+        Object.assign(record.summary!, { testAccuracy: values[at]!, peakBytes: (at === 0 ? 10 : at) * 2 ** 20 });
+      });
+      return runs;
+    };
+    const { findings } = headline(compareRuns(made(7)));
+    expect(findings[0]).toBe(
+      "End to end reaches 90.0 % test accuracy; of the 6 others, the best is v3 with 85.0 % (−5.0), the worst v1 with " +
+        "80.0 % (−10.0, as 1 more). In brackets: the difference in points; all are in the table of results. One seed " +
+        "each allows no interval.",
+    );
+    expect(findings[1]).toMatch(
+      /: end to end ends at [^;]*; the 6 others end between \d+\.\d \(v\d\) and \d+\.\d \(v\d\)/,
+    );
+    expect(findings[2]).toBe(
+      "Peak memory: 10.0 MiB with end to end; of that, v1 10 % (least of the 6 others) to v6 60 % (most).",
+    );
+    const six = headline(compareRuns(made(6))).findings;
+    expect(six[0]).toContain("; v1 80.0 % (−10.0); v2 82.0 %");
+    expect(six[2]).toContain("of that, v1 10 %, v2 20 %, v3 30 %, v4 40 % and v5 50 %.");
+    const alike = made(7);
+    for (const { record } of alike.slice(1)) record.summary!.testAccuracy = 0.1;
+    expect(headline(compareRuns(alike)).findings[0]).toBe(
+      "End to end reaches 90.0 % test accuracy, each of the 6 others 10.0 %: see the table of results.",
+    );
   });
 
   it("a terminal is told of the costs however narrow it is", () => {
     const comparison = compareRuns(runsWith(accuracies));
     for (const width of [40, 80, 300]) {
       const lines = renderComparison(comparison, width).split("\n");
-      const title = lines.indexOf("Parameters, and multiply-adds for an image: backbone + heads or extras");
+      const title = lines.indexOf("Parameters and multiply-adds: backbone + heads or extras");
       const table = lines.slice(title + 2, title + 6);
       expect(table.map((line) => line.trim().split(/ {2,}/))).toEqual([
-        ["variant", "parameters", "training multiply-adds", "inference multiply-adds"],
-        new Array(4).fill(expect.stringMatching(/^─+$/)),
-        ["e2e", "62,006 + 0", "1.60 M (1.00 ×)", "0.65 + 0 M"],
-        ["layer-wise", "62,006 + 25,400", "1.37 M (0.85 ×)", "0.65 + 0 M"],
+        ["variant", "parameters", "training per image", "whole training", "inference"],
+        new Array(5).fill(expect.stringMatching(/^─+$/)),
+        ["e2e", "62,006 + 0", "1.60 M (1.00 ×)", "1.60 T (1.00 ×)", "0.65 + 0 M"],
+        ["layer-wise", "62,006 + 25,400", "1.37 M (0.85 ×)", "1.37 T (0.85 ×)", "0.65 + 0 M"],
       ]);
       expect(Math.max(...table.map((line) => [...line].length))).toBeLessThanOrEqual(80);
     }

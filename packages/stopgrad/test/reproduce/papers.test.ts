@@ -23,6 +23,7 @@ import {
   recordedResults,
   renderReproduction,
   reproductionDocument,
+  reproductionHtml,
   reproductionMarkdown,
   scales,
 } from "../../src/reproduce/index.js";
@@ -155,6 +156,28 @@ describe("the verdict on table 3", () => {
       ]),
       verdict: { outcome: "holds" },
     });
+  });
+
+  it("tells the same at the top of a page, every text escaped", () => {
+    const reproduction = reproduce(asPublished, 1);
+    const html = reproductionHtml({ ...reproduction, item: { ...item, claim: "a < b" } });
+    expect(html).toContain("<p>Claim: a &lt; b.</p>");
+    expect(html).toContain('<p class="finding">Verdict: the claim holds.</p>');
+    expect(html).toContain("table-3-mnist.yaml: epochs=5 seeds=[1,2]");
+    expect(html).toMatch(/>48\.65 ± 0\.07<.*>48\.7</);
+    for (const { statement } of reproduction.checks) {
+      expect(html).toContain(`<li>${statement.replaceAll("'", "&#39;")}: <strong>holds</strong><ul>`);
+    }
+  });
+
+  it("is none at scale smoke, whatever the numbers", () => {
+    const smoke = { ...reproduce(asPublished, 1), scale: "smoke" as const };
+    for (const text of [renderReproduction(smoke), reproductionMarkdown(smoke), reproductionHtml(smoke)]) {
+      expect(text).toContain("Verdict: none, at scale smoke it would mean nothing.");
+      expect(text).not.toContain("the claim holds");
+      expect(text).toContain(smoke.checks[0]!.numbers[0]!);
+    }
+    expect(reproductionDocument(smoke)).toMatchObject({ verdict: { outcome: null } });
   });
 
   it("does not hold where the original learns CIFAR-10", () => {

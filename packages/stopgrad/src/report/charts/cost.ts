@@ -4,9 +4,9 @@ import type { RunSummary } from "../../store/records.js";
 import type { Comparison } from "../comparison.js";
 import { byteUnit, formatFixed, formatNumber } from "../format.js";
 import type { Chart } from "./chart.js";
-import { coloursOf, variantFields, variantScale } from "./colours.js";
+import { looksOf, variantFields, variantScale } from "./colours.js";
 import { grid, keyOf, labelExpr, topLevel } from "./look.js";
-import { scaled } from "./numbers.js";
+import { notNegative, scaled } from "./numbers.js";
 
 /** Bars of peak memory and of speed; null where no run has finished. */
 export function costChart(comparison: Comparison): Chart | null {
@@ -28,11 +28,11 @@ export function costChart(comparison: Comparison): Chart | null {
     { title: "Images per second", rows: speed, per: 1, text: formatNumber },
   ].filter(({ rows }) => rows.length > 0);
   if (panels.length === 0) return null;
-  const colours = coloursOf(comparison, comparison.variants);
+  const looks = looksOf(comparison, comparison.variants);
   const specs = panels.map(({ title, rows, per, text }) => {
     const values = rows.map(({ variant, summary }) => ({
       ...variantFields(variant),
-      ...scaled(summary, 1 / per),
+      ...scaled(summary, 1 / per, notNegative),
       text: text(summary.mean / per),
     }));
     const highest = Math.max(...values.map(({ mean, high }) => Math.max(mean, high)));
@@ -56,7 +56,7 @@ export function costChart(comparison: Comparison): Chart | null {
           encoding: {
             y,
             x,
-            color: { ...variantScale(colours), legend: null },
+            color: { ...variantScale(looks), legend: null },
             tooltip: [
               { field: "variant", title: "variant" },
               { field: "text", title },

@@ -1,8 +1,11 @@
-// A number over epochs, a colour a variant: the mean over seeds as a line, its interval as a band.
+// A number over epochs, a colour a variant: the mean over seeds as a line, its interval as a band. More variants than
+// colours tell apart have a shape each, put on their line at a few places.
+import type { Interval } from "../../statistics/index.js";
 import { type BandPoint, band, domain, thin } from "../chart-data.js";
 import { trajectory, type Variant } from "../comparison.js";
-import { splitScale, variantFields, variantScale } from "./colours.js";
-import { positionAxis, significant } from "./numbers.js";
+import { count, joinWords } from "../format.js";
+import { hasShapes, type Look, shapeScale, splitScale, variantFields, variantScale } from "./colours.js";
+import { positionAxis, significant, within } from "./numbers.js";
 
 interface CurvePoint extends BandPoint {
   variant: string;
@@ -15,15 +18,15 @@ export function curve(
   key: string,
   stage: string,
   limit: number,
-  { split = "", times = 1 }: { split?: string; times?: number } = {},
+  { split = "", times = 1, possible }: { split?: string; times?: number; possible: Interval },
 ): CurvePoint[] {
   return thin(band(variant.drawn.map((run) => trajectory(run, key, stage))), limit).map((point) => ({
     ...variantFields(variant),
     split,
     epoch: point.epoch,
     mean: significant(times * point.mean),
-    low: significant(times * point.low),
-    high: significant(times * point.high),
+    low: significant(within(times * point.low, possible)),
+    high: significant(within(times * point.high, possible)),
     n: point.n,
   }));
 }
@@ -37,7 +40,9 @@ export function curvePanel(
     xTitle: string | null;
     yTitle: string | null;
     valueTitle: string;
-    colours: [string, string][];
+    looks: readonly Look[];
+    /** What values can be: the axis goes hardly further. */
+    possible: Interval;
     splits?: boolean;
     /** Invisible dots that answer the pointer; left out where there would be too many. */
     tooltips: boolean;
@@ -45,10 +50,11 @@ export function curvePanel(
 ): object {
   const epochs = points.map((point) => point.epoch);
   const last = Math.max(1e-6, ...epochs);
-  const range = domain(points.flatMap((point) => [point.mean, point.low, point.high]));
+  const everything = points.flatMap((point) => [point.mean, point.low, point.high]);
+  const range = domain(everything, undefined, options.possible);
   const x = { ...positionAxis("epoch", [0, last], options.width, 5, options.xTitle, true) };
   const y = positionAxis("mean", range, options.height, 5, options.yTitle);
-  const color = variantScale(options.colours);
+  const color = variantScale(options.looks);
   const withBand = points.some((point) => point.n > 1);
   const layers: object[] = [];
   if (withBand) {
@@ -62,6 +68,13 @@ export function curvePanel(
     mark: { type: "line", strokeWidth: 1.8 },
     encoding: { x, y, color, ...(options.splits ? { strokeDash: splitScale } : {}) },
   });
+  if (hasShapes(options.looks)) {
+    layers.push({
+      data: { values: spacedMarks(points, options.looks) },
+      mark: { type: "point", filled: true, size: 45, opacity: 1 },
+      encoding: { x, y, color, shape: shapeScale(options.looks) },
+    });
+  }
   if (options.tooltips) {
     layers.push({
       mark: { type: "circle", size: 60, opacity: 0 },
@@ -91,6 +104,39 @@ export function curvePanel(
     data: { values: points },
     layer: layers,
   };
+}
+
+/** Where shapes stand on each line: a few points, not the same in neighbouring variants, and the last. */
+function spacedMarks(points: readonly CurvePoint[], looks: readonly Look[]): CurvePoint[] {
+  const lines = new Map<string, CurvePoint[]>();
+  for (const point of points) {
+    const key = JSON.stringify([point.variantKey, point.split]);
+    lines.set(key, [...(lines.get(key) ?? []), point]);
+  }
+  return [...lines.values()].flatMap((line) => {
+    if (line.length < 2) return []; // no line to stand on
+    const at = looks.findIndex(({ label }) => label === line[0]!.variant);
+    const apart = Math.max(1, Math.floor(line.length / 4));
+    return line.filter((_, index) => index === line.length - 1 || index % apart === at % apart);
+  });
+}
+
+/** Says what an epoch is where the variants' trainings differ in length because some have several phases; else empty. */
+export function epochsSentence(variants: readonly Variant[]): string {
+  const lengths = new Map<number, string[]>();
+  let phases = false;
+  for (const { label, completed } of variants) {
+    for (const epochs of new Set(completed.map(({ record }) => record.summary!.epochs))) {
+      lengths.set(epochs, [...(lengths.get(epochs) ?? []), label]);
+    }
+    phases ||= completed.some(({ record }) => record.summary!.epochs !== record.settings.epochs);
+  }
+  if (!phases || lengths.size < 2) return "";
+  const ascending = [...lengths].sort(([a], [b]) => a - b);
+  const list = ascending.map(([epochs, labels]) =>
+    labels.length > 3 ? `${count(labels.length, "variant")} ${epochs}` : `${joinWords(labels)} ${epochs}`,
+  );
+  return ` Epochs of all phases of a training together: ${list.join("; ")}.`;
 }
 
 export function bandSentence(variants: readonly Variant[]): string {

@@ -4,6 +4,7 @@ import { type Comparison, planeBatch, trajectory, type Variant } from "../compar
 import { joinWords } from "../format.js";
 import type { Chart } from "./chart.js";
 import { colourOf } from "./colours.js";
+import { epochsSentence } from "./curves.js";
 import { grid, pageWidth, titleText, topLevel } from "./look.js";
 import { limitPoints, positionAxis, significant, splitEvenly } from "./numbers.js";
 import { isPlane, measured } from "./plane.js";
@@ -74,7 +75,8 @@ export function informationPlaneChart(comparison: Comparison): Chart | null {
       "circle is the untrained network, arrowheads show the direction of training." +
       (severalSeeds ? " Dots: mean over seeds; thin lines: single seeds." : "") +
       (batches.length > 0 ? ` nHSIC on mini-batches of m = ${joinWords(batches.map(String))}.` : "") +
-      " Ranges are equal for one stage over variants and differ between stages.",
+      " Ranges are equal for one stage over variants and differ between stages." +
+      epochsSentence(variants),
     spec: topLevel(rows, { color: "shared" }),
   };
 }

@@ -1,23 +1,32 @@
 // Loss and accuracy over epochs.
+import type { Interval } from "../../statistics/index.js";
 import type { Comparison } from "../comparison.js";
 import type { Chart } from "./chart.js";
-import { coloursOf } from "./colours.js";
-import { bandSentence, curve, curvePanel } from "./curves.js";
+import { looksOf } from "./colours.js";
+import { bandSentence, curve, curvePanel, epochsSentence } from "./curves.js";
 import { grid, topLevel } from "./look.js";
-import { limitPoints } from "./numbers.js";
+import { limitPoints, percentages } from "./numbers.js";
 
 /** Loss and accuracy over epochs, train dashed and test solid; null where neither was recorded. */
 export function learningCurvesChart(comparison: Comparison): Chart | null {
+  const anything: Interval = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]; // a local loss may be negative
   const panels = [
-    { title: "Loss", unit: "loss", train: "trainLoss", test: "testLoss", times: 1 },
-    { title: "Accuracy", unit: "accuracy (%)", train: "trainAccuracy", test: "testAccuracy", times: 100 },
+    { title: "Loss", unit: "loss", train: "trainLoss", test: "testLoss", times: 1, possible: anything },
+    {
+      title: "Accuracy",
+      unit: "accuracy (%)",
+      train: "trainAccuracy",
+      test: "testAccuracy",
+      times: 100,
+      possible: percentages,
+    },
   ];
   const limit = limitPoints(4 * comparison.variants.length, 4000, 60, 200);
   const drawn = panels.map((panel) => ({
     panel,
     points: comparison.variants.flatMap((variant) => [
-      ...curve(variant, panel.train, "", limit, { split: "train", times: panel.times }),
-      ...curve(variant, panel.test, "", limit, { split: "test", times: panel.times }),
+      ...curve(variant, panel.train, "", limit, { ...panel, split: "train" }),
+      ...curve(variant, panel.test, "", limit, { ...panel, split: "test" }),
     ]),
   }));
   const filled = drawn.filter(({ points }) => points.length > 0);
@@ -30,18 +39,17 @@ export function learningCurvesChart(comparison: Comparison): Chart | null {
       xTitle: "epoch",
       yTitle: panel.unit,
       valueTitle: panel.unit,
-      colours: coloursOf(comparison, comparison.variants),
+      looks: looksOf(comparison, comparison.variants),
+      possible: panel.possible,
       splits: true,
       tooltips: true,
     }),
   );
+  const scales = { color: "shared", strokeDash: "shared", shape: "shared" };
   return {
     name: "learning-curves",
     title: "Loss and accuracy",
-    caption: `Train dashed, test solid.${bandSentence(comparison.variants)}`,
-    spec: topLevel([grid(specs, 2, { color: "shared", strokeDash: "shared" })], {
-      color: "shared",
-      strokeDash: "shared",
-    }),
+    caption: `Train dashed, test solid.${bandSentence(comparison.variants)}${epochsSentence(comparison.variants)}`,
+    spec: topLevel([grid(specs, 2, scales)], scales),
   };
 }

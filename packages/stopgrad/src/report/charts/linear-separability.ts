@@ -2,9 +2,9 @@
 import { summariseKnown } from "../../statistics/index.js";
 import { type Comparison, mergeOrder } from "../comparison.js";
 import type { Chart } from "./chart.js";
-import { coloursOf, splitScale, variantFields, variantScale } from "./colours.js";
+import { hasShapes, looksOf, shapeScale, splitScale, variantFields, variantScale } from "./colours.js";
 import { keyOf, labelExpr, topLevel } from "./look.js";
-import { scaled } from "./numbers.js";
+import { percentages, scaled } from "./numbers.js";
 
 /** Accuracy of a linear probe on each stage at the last epoch it was taken; null where none was. */
 export function linearSeparabilityChart(comparison: Comparison): Chart | null {
@@ -28,12 +28,12 @@ export function linearSeparabilityChart(comparison: Comparison): Chart | null {
         const summary = summariseKnown(values);
         if (summary === null) return [];
         const named = { ...variantFields(variant), stage, stageKey: keyOf(stage) };
-        return [{ ...named, order, split, ...scaled(summary, 100) }];
+        return [{ ...named, order, split, ...scaled(summary, 100, percentages) }];
       }),
     ),
   );
   if (points.length === 0) return null;
-  const colours = coloursOf(comparison, comparison.variants);
+  const looks = looksOf(comparison, comparison.variants);
   const x = {
     field: "stageKey",
     type: "nominal",
@@ -46,18 +46,21 @@ export function linearSeparabilityChart(comparison: Comparison): Chart | null {
     {
       transform: [{ filter: "datum.split === 'test' && datum.n > 1" }],
       mark: { type: "rule", strokeWidth: 1.5, opacity: 0.7 },
-      encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color: variantScale(colours) },
+      encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color: variantScale(looks) },
     },
     {
       mark: { type: "line", strokeWidth: 2 },
-      encoding: { x, y: { ...y, field: "mean" }, color: variantScale(colours), strokeDash: splitScale },
+      encoding: { x, y: { ...y, field: "mean" }, color: variantScale(looks), strokeDash: splitScale },
     },
     {
-      mark: { type: "circle", size: 45, opacity: 1 },
+      mark: hasShapes(looks)
+        ? { type: "point", filled: true, size: 60, opacity: 1 }
+        : { type: "circle", size: 45, opacity: 1 },
       encoding: {
         x,
         y: { ...y, field: "mean" },
-        color: variantScale(colours),
+        color: variantScale(looks),
+        ...(hasShapes(looks) ? { shape: shapeScale(looks) } : {}),
         tooltip: [
           { field: "variant", title: "variant" },
           { field: "stage", title: "stage" },

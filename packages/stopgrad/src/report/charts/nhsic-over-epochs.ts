@@ -1,10 +1,10 @@
 // Both coordinates of the information plane over epochs: a panel a stage.
 import type { Comparison } from "../comparison.js";
 import type { Chart } from "./chart.js";
-import { coloursOf } from "./colours.js";
-import { bandSentence, curve, curvePanel } from "./curves.js";
+import { looksOf } from "./colours.js";
+import { bandSentence, curve, curvePanel, epochsSentence } from "./curves.js";
 import { grid, pageWidth, titleText, topLevel } from "./look.js";
-import { limitPoints, splitEvenly } from "./numbers.js";
+import { limitPoints, notNegative, splitEvenly } from "./numbers.js";
 import { measured } from "./plane.js";
 
 /** Both coordinates over epochs, a panel a stage, a colour a variant; null where nHSIC was not measured. */
@@ -21,11 +21,12 @@ export function nhsicOverEpochsChart(comparison: Comparison): Chart | null {
     { key: "nhsicXZ", title: "nHSIC(X,Z)" },
     { key: "nhsicYZ", title: "nHSIC(Y,Z)" },
   ];
+  const scales = { color: "shared", shape: "shared" };
   const rows = bands.map((bandStages) => {
     const panels = coordinates.flatMap(({ key, title }, row) =>
       bandStages.map((stage, column) =>
         curvePanel(
-          drawn.flatMap((variant) => curve(variant, key, stage, limit)),
+          drawn.flatMap((variant) => curve(variant, key, stage, limit, { possible: notNegative })),
           {
             title: { text: titleText(stage) },
             width,
@@ -33,18 +34,19 @@ export function nhsicOverEpochsChart(comparison: Comparison): Chart | null {
             xTitle: row === coordinates.length - 1 ? "epoch" : null,
             yTitle: column === 0 ? title : null,
             valueTitle: title,
-            colours: coloursOf(comparison, drawn),
+            looks: looksOf(comparison, drawn),
+            possible: notNegative,
             tooltips: drawn.length * stages.length <= 40,
           },
         ),
       ),
     );
-    return grid(panels, bandStages.length, { color: "shared" });
+    return grid(panels, bandStages.length, scales);
   });
   return {
     name: "nhsic-over-epochs",
     title: "Dependence on the input and on the label",
-    caption: `Above with the input, below with the label.${bandSentence(drawn)}`,
-    spec: topLevel(rows, { color: "shared" }),
+    caption: `Above with the input, below with the label.${bandSentence(drawn)}${epochsSentence(drawn)}`,
+    spec: topLevel(rows, scales),
   };
 }

@@ -7,12 +7,26 @@ export function significant(value: number): number {
   return Number(value.toPrecision(6));
 }
 
-export function scaled(summary: Summary, times: number): { mean: number; low: number; high: number; n: number } {
+/** What values of a kind can be at all, in the unit they are drawn in: intervals are drawn no further. */
+export const percentages: Interval = [0, 100];
+export const notNegative: Interval = [0, Number.POSITIVE_INFINITY];
+
+/** The nearest value of a range. */
+export function within(value: number, [low, high]: Interval): number {
+  return Math.min(high, Math.max(low, value));
+}
+
+/** A number in another unit, with the part of its interval that is possible. */
+export function scaled(
+  summary: Summary,
+  times: number,
+  possible: Interval,
+): { mean: number; low: number; high: number; n: number } {
   const [low, high] = summary.interval ?? [summary.mean, summary.mean];
   return {
     mean: significant(times * summary.mean),
-    low: significant(times * low),
-    high: significant(times * high),
+    low: significant(within(times * low, possible)),
+    high: significant(within(times * high, possible)),
     n: summary.n,
   };
 }
