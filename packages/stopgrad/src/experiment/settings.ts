@@ -335,7 +335,7 @@ function resolve(
   const apart = !classifies || (partition === "stage" && separable);
   const classifier = plain && (plain.classifier ?? (apart ? "detached" : "attached"));
   if (!partial) {
-    const given = (path: Path) => (valueAt(tree, path) ?? null) !== null;
+    const given = (path: Path) => valueAt(tree, path) ?? null;
     const parts: ValidParts = {
       data: filled,
       model,

@@ -14,7 +14,7 @@ import {
   type RunSettings,
   type SampleSettings,
 } from "./run-settings.js";
-import type { Path } from "./tree.js";
+import { isTree, type Path } from "./tree.js";
 
 /** Everything an experiment file can name. */
 export interface SettingsRegistries {
@@ -224,20 +224,28 @@ export function impossibleParts(
   return mistakes;
 }
 
-/** Settings that were given and mean nothing to the rule. */
+/** What stands in settings that are written out in full where nothing was given. */
+const unset: Readonly<Record<string, { readonly path: Path; readonly value: unknown }>> = {
+  partition: { path: ["partition"], value: 1 },
+  classifier: { path: ["classifier"], value: "attached" },
+  schedule: { path: ["schedule"], value: "simultaneous" },
+  loss: { path: ["objective", "loss"], value: "cross-entropy" },
+  head: { path: ["objective", "head"], value: "linear" },
+  nhsic: { path: ["objective", "nhsic"], value: null },
+};
+
+/** Settings that were given and mean nothing to the rule. @param given - what stands at a path, null for nothing */
 export function meaninglessForRule(
   rule: NamedSettings | undefined,
   registries: SettingsRegistries,
-  given: (path: Path) => boolean,
+  given: (path: Path) => unknown,
 ): Mistake[] {
-  const places: Readonly<Record<string, Path>> = {
-    loss: ["objective", "loss"],
-    head: ["objective", "head"],
-    nhsic: ["objective", "nhsic"],
-  };
   const ignored = (rule && registries.rules[rule.name]?.ignores) ?? [];
   return ignored
-    .map((key) => places[key] ?? [key])
-    .filter(given)
-    .map((path) => mistakeAt(path, `${rule?.name} does not use it; leave it out, or set it to null`, "key"));
+    .map((key) => unset[key]!)
+    .filter(({ path, value }) => {
+      const found = given(path);
+      return found !== null && (isTree(found) ? found.name : found) !== value;
+    })
+    .map(({ path }) => mistakeAt(path, `${rule?.name} does not use it; leave it out, or set it to null`, "key"));
 }
