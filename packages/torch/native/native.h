@@ -126,6 +126,8 @@ struct Operator {
   std::vector<IntegerArgument> integers;
   /** Integers, if it is given some, are divided by others. */
   bool divides = false;
+  /** Whether it iterates until it converges, which infinite numbers may prevent. */
+  bool iterates = false;
 };
 
 /** Everything one JavaScript thread owns; a worker thread has one of its own. */

@@ -144,6 +144,37 @@ void checkDivision(const std::string& name, const torch::jit::Stack& stack) {
                      " cannot hold");
 }
 
+/** Whether `name` is a decomposition that iterates until it converges: LAPACK's need not, where a number is infinite. */
+bool iterates(const std::string& name) {
+  for (const char* start : {"aten::linalg_svd", "aten::svd", "aten::linalg_pinv", "aten::pinverse", "aten::linalg_matrix_rank",
+                            "aten::matrix_rank", "aten::linalg_cond", "aten::nuclear_norm", "aten::linalg_eigh",
+                            "aten::linalg_eigvalsh", "aten::symeig", "aten::linalg_lstsq", "aten::linalg_norm",
+                            "aten::linalg_matrix_norm"})
+    if (name.rfind(start, 0) == 0) return true;
+  return false;
+}
+
+/** Whether these arguments of a norm ask for singular values: the nuclear norm, or ±2 of matrices. */
+bool takesSingularValues(const torch::jit::Stack& stack) {
+  if (stack.size() < 2 || !stack[0].isTensor() || stack[0].toTensor().dim() < 2) return false;
+  const c10::IValue& order = stack[1];
+  if (order.isString()) return order.toStringRef() == "nuc";
+  return order.isScalar() && std::abs(order.toScalar().to<double>()) == 2;
+}
+
+/** @throws UsageError for NaN or infinity in a decomposition, as PyTorch throws for NaN */
+void checkFinite(const std::string& name, const torch::jit::Stack& stack) {
+  const bool isNorm = name.rfind("aten::linalg_norm", 0) == 0 || name.rfind("aten::linalg_matrix_norm", 0) == 0;
+  if (isNorm && !takesSingularValues(stack)) return;
+  at::NoGradGuard noGrad;
+  for (const c10::IValue& value : stack) {
+    if (!value.isTensor() || !value.toTensor().defined()) continue;
+    const at::Tensor& tensor = value.toTensor();
+    if (!tensor.is_floating_point() || at::isfinite(tensor).all().item<bool>()) continue;
+    throw UsageError("expected finite numbers to decompose, got NaN or infinity among " + describe(tensor));
+  }
+}
+
 /** The tensor of an argument, null when it is none: then the ordinary way finds the words for it. */
 const at::Tensor* tensorOf(Environment& state, const Napi::CallbackInfo& info, size_t at) {
   const Napi::Value value = info[at];
@@ -183,7 +214,7 @@ Napi::Value findOperator(const Napi::CallbackInfo& info, Environment& state) {
                                   [&](const Operator& op) { return op.name == full; });
   const auto index = known - state.operators.begin();
   if (known == state.operators.end()) {
-    state.operators.push_back({*handle, full, {}, {}, {}, {}, dividesIntegers(full)});
+    state.operators.push_back({*handle, full, {}, {}, {}, {}, dividesIntegers(full), iterates(full)});
     if (!state.operators.back().divides) findDirectForm(state.operators.back());
     findIntegers(state.operators.back());
   }
@@ -233,6 +264,7 @@ Napi::Value callOperator(const Napi::CallbackInfo& info, Environment& state) {
     for (size_t i = 0; i < arguments.size(); i++) stack.push_back(toIValue(state, info[i + 1], arguments[i]));
     if (!op.integers.empty()) checkIntegers(op, stack);
     if (op.divides) checkDivision(op.name, stack);
+    if (op.iterates) checkFinite(op.name, stack);
     op.handle.callBoxed(stack);
     if (stack.empty()) return env.Undefined();
     if (stack.size() == 1) return fromIValue(env, state, std::move(stack[0]));

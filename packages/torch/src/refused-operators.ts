@@ -23,7 +23,7 @@ const rules: readonly (readonly [RegExp, string])[] = [
     "can make a tensor hold its own graph, which is then never freed",
   ],
   [
-    /^(align_tensors|batch_norm_update_stats|choose_qparams_optimized|max_unpool[23]d|rrelu_with_noise_?|to_sparse_bs[cr])(\.|$)|^(rnn_tanh|rnn_relu|lstm|gru)\.data/,
+    /^(align_tensors|batch_norm_update_stats|choose_qparams_optimized|max_unpool[23]d|rrelu_with_noise_?|to_sparse_bs[cr]|histogramdd)(\.|$)|^(rnn_tanh|rnn_relu|lstm|gru)\.data/,
     "reads memory that is not there when its arguments do not fit",
   ],
   [/^set_\.source/, "makes a tensor of memory that may be too small for it"],

@@ -15,6 +15,7 @@ import * as reduction from "../src/ops/reduction.js";
 import * as shape from "../src/ops/shape.js";
 import * as sorting from "../src/ops/sorting.js";
 import { decode, readOperatorCases } from "./support/fixtures.js";
+import { campaign } from "./support/fuzz/campaign.mjs";
 
 /** mulberry32: uniform in [0, 1). */
 function source(seed: number): () => number {
@@ -201,3 +202,15 @@ it("survives nonsense given to the addon itself", () => {
   expect(count.errors).toBeGreaterThan(1000);
   expect(memory()).toMatchObject({ liveTensors: before.liveTensors, liveBytes: before.liveBytes });
 });
+
+/** Calls of the long fuzzing, in child processes: `STOPGRAD_FUZZ=100000 npx vitest run packages/torch/test/fuzz.test.ts`. */
+const calls = Number(process.env.STOPGRAD_FUZZ ?? 1500);
+
+it(`survives ${calls} calls of everything there is, in processes that would show a crash`, async () => {
+  const { faults, ...found } = await campaign({ seed, calls });
+  if (process.env.STOPGRAD_FUZZ) console.log(JSON.stringify(found));
+  expect(faults).toEqual([]);
+  expect(found.calls).toBe(calls);
+  expect(found.answers).toBeGreaterThan(calls / 10);
+  expect(found.errors).toBeGreaterThan(calls / 10);
+}, 3_600_000);

@@ -104,3 +104,28 @@ describe("decompositions", () => {
     });
   });
 });
+
+describe("infinite numbers", () => {
+  // LAPACK's iterations need not end with them.
+  const infinite = () => torch.tensor(new Float32Array([1, Number.POSITIVE_INFINITY, 2, 3]), { shape: [2, 2] });
+
+  it.each([
+    ["linalgSvd", (m: Tensor) => linalgSvd(m)],
+    ["linalgEigh", (m: Tensor) => linalgEigh(m)],
+    ["nuclear norm", (m: Tensor) => torch.operator("aten::linalg_norm.ord_str", "self ord")(m, "nuc")],
+    ["spectral norm", (m: Tensor) => torch.operator("aten::linalg_norm", "self ord")(m, 2)],
+  ])("%s refuses them", (_, decompose) => {
+    scope(() =>
+      expect(() => decompose(infinite())).toThrow(
+        /expected finite numbers to decompose, got NaN or infinity among float32\[2, ?2\]/,
+      ),
+    );
+  });
+
+  it("norms of elements take them", () => {
+    scope(() => {
+      const norm = torch.operator<[Tensor], Tensor>("aten::linalg_norm", "self");
+      expect(norm(infinite()).item()).toBe(Number.POSITIVE_INFINITY);
+    });
+  });
+});
