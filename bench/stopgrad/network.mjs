@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import { Generator } from "@stopgrad/torch";
 import { normalisationOf, tensorSet } from "../../packages/stopgrad/dist/data/loader.js";
 import { placeOn } from "../../packages/stopgrad/dist/data/transfer.js";
+import { createRule } from "../../packages/stopgrad/dist/experiment/create-rule.js";
 import { generatorOn, prepareDevice } from "../../packages/stopgrad/dist/experiment/device.js";
 import { documentFromTree } from "../../packages/stopgrad/dist/experiment/document.js";
 import { settingsSchema } from "../../packages/stopgrad/dist/experiment/registries.js";
-import { createRule } from "../../packages/stopgrad/dist/experiment/trainer.js";
 
 /** The training set of a job (lib/data.mjs) as the trainer holds it. */
 export function loadSet({ data, settings: { device = "cpu" } }) {

@@ -5,7 +5,6 @@ import {
   countMultiplyAdds,
   Generator,
   isfinite,
-  loadSafetensors,
   noGrad,
   optim,
   scope,
@@ -14,27 +13,23 @@ import {
   TorchError,
   zeros,
 } from "@stopgrad/torch";
-import { trainingShape } from "../data/augment-settings.js";
 import { datasets } from "../data/index.js";
 import { EpochOrder, type Normalisation, normalisationOf, type TensorSet, tensorSet } from "../data/loader.js";
 import { placeOn } from "../data/transfer.js";
-import { heads } from "../heads/index.js";
-import { losses } from "../losses/index.js";
 import type { MeasureName } from "../measures/index.js";
-import { models, type Stage, stageShapes } from "../models/index.js";
-import { optimizers } from "../optimizers/index.js";
+import { stageShapes } from "../models/index.js";
 import { entryOf } from "../registry.js";
-import { type LearningRule, type Phase, type Rule, rules, type Schedule, type TrainingData } from "../rules/index.js";
+import type { LearningRule, Phase } from "../rules/index.js";
 import type { MetricPoint, RunEnvironment, RunSummary } from "../store/records.js";
 import { describeSystemError } from "../system-error.js";
 import { removeUnfinished, restoreCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
+import { createRule, networkShape, takeOver } from "./create-rule.js";
 import { bytesOn, generatorOn, prepareDevice, resetPeakOn, settle } from "./device.js";
 import { describeEnvironment } from "./environment.js";
 import { phaseOf, totalEpochs } from "./epochs.js";
 import { evaluate } from "./evaluate.js";
 import { settingsHash } from "./identity.js";
 import { createObserver, logSpacedSteps, type Observer } from "./observer.js";
-import { moduleSizes } from "./partition.js";
 import type { TrainingEvent, TrainingJob } from "./protocol.js";
 import { type ObserveSettings, optionsOf, type RunSettings } from "./run-settings.js";
 import { streamSeed } from "./seeds.js";
@@ -532,86 +527,4 @@ function emptyRunning(): TrainingState["running"] {
 
 function countParameters(parameters: readonly Tensor[]): number {
   return parameters.reduce((sum, parameter) => sum + parameter.numel, 0);
-}
-
-/** What the network is built for: the images' shape, unless the rule gives it something else to see. */
-function networkShape(settings: RunSettings, shape: readonly number[]): [number, number, number] {
-  const rule: Rule = entryOf(rules, settings.rule.name);
-  const [channels = 0, height = 0, width = 0] = rule.inputShape?.(optionsOf(rule, settings.rule), shape) ?? shape;
-  return [channels, height, width];
-}
-
-/** The network and its rule, initialised from the run's seed. */
-export function createRule(
-  settings: RunSettings,
-  dataset: { readonly shape: readonly number[]; readonly classes: number },
-  generators: { readonly dropout: Generator; readonly rule: Generator },
-  training: TrainingData,
-): LearningRule {
-  const { classes } = dataset;
-  const model = entryOf(models, settings.model.name);
-  const backbone = model.create(optionsOf(model, settings.model), {
-    inputShape: networkShape(settings, dataset.shape),
-    classes,
-    generator: new Generator(streamSeed(settings.seed, "backbone")),
-    dropoutGenerator: generators.dropout,
-  });
-  // Initial values are the CPU's draws, the same on every device.
-  if (settings.device !== "cpu") backbone.to({ device: settings.device });
-  const loss = entryOf(losses, settings.objective.loss.name);
-  const head = entryOf(heads, settings.objective.head.name);
-  const rule = entryOf(rules, settings.rule.name);
-  const frozenStages = settings.retrain?.frozen ?? 0;
-  return rule.create(optionsOf(rule, settings.rule), {
-    backbone,
-    inputShape: trainingShape(settings.data.augment, dataset.shape),
-    classes,
-    precision: settings.precision,
-    moduleSizes: moduleSizes(settings.partition, backbone.stages.length, frozenStages),
-    frozenStages,
-    classifier: settings.classifier,
-    format: settings.format,
-    schedule: { statistics: "fixed", ...settings.schedule } as Schedule,
-    loss: { entry: loss, options: optionsOf(loss, settings.objective.loss) },
-    head: { entry: head, options: optionsOf(head, settings.objective.head) },
-    nhsic: settings.objective.nhsic,
-    optimizer: { entry: entryOf(optimizers, settings.optimizer.name), settings: settings.optimizer },
-    headGenerator: new Generator(streamSeed(settings.seed, "heads")),
-    ruleGenerator: generators.rule,
-    training,
-  });
-}
-
-/**
- * Weights of another run's checkpoint into a network: those of the stages that stay frozen, or all of the backbone's.
- * @throws Error when there is no such checkpoint, or it is of another network
- */
-function takeOver(rule: LearningRule, settings: RunSettings, source: { path: string } | { problem: string }): void {
-  const { from, frozen, init } = settings.retrain!;
-  if ("problem" in source) throw new Error(`retrain.from ${from}: ${source.problem}`);
-  scope(() => {
-    let tensors: ReadonlyMap<string, Tensor>;
-    try {
-      ({ tensors } = loadSafetensors(source.path));
-    } catch (error) {
-      throw new Error(`retrain.from ${from}: ${(error as Error).message}`, { cause: error });
-    }
-    const { stages } = rule.backbone;
-    const wanted = init === "keep" ? rule.backbone.stateDict() : statesOf(stages.slice(0, frozen));
-    for (const [name, mine] of wanted) {
-      const saved = tensors.get(`backbone.${name}`);
-      if (saved?.shape.join() === mine.shape.join()) continue;
-      const found = saved ? `it is [${saved.shape.join(", ")}] there` : "it is not there";
-      throw new Error(
-        `retrain.from ${from}: another network, expected ${name} [${mine.shape.join(", ")}], but ${found}`,
-      );
-    }
-    noGrad(() => {
-      for (const [name, mine] of wanted) mine.copy_(tensors.get(`backbone.${name}`)!);
-    });
-  });
-}
-
-function statesOf(stages: readonly Stage[]): Map<string, Tensor> {
-  return new Map(stages.flatMap((stage) => [...stage.stateDict()]));
 }

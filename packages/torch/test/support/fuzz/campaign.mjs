@@ -10,6 +10,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** A call that takes more of the processors' time does not end. */
 const SECONDS_A_CALL = 60;
+/** Processors' time of a child: one that never ends does not outlive a campaign that was killed by much. */
+const SECONDS_A_CHILD = 1800;
 /** Address space of a child, so that a huge size is refused and does not take the machine's memory. */
 const KILOBYTES = 6e6;
 
@@ -79,7 +81,12 @@ function runChild(order) {
     // The address sanitizer reserves more than any limit.
     const limited = !/asan/.test(process.env.LD_PRELOAD ?? "") && process.platform === "linux";
     const started = limited
-      ? spawn("/bin/sh", ["-c", `ulimit -v ${KILOBYTES}; ulimit -c 0; exec "$@"`, "sh", ...command])
+      ? spawn("/bin/sh", [
+          "-c",
+          `ulimit -v ${KILOBYTES}; ulimit -t ${SECONDS_A_CHILD}; ulimit -c 0; exec "$@"`,
+          "sh",
+          ...command,
+        ])
       : spawn(command[0], command.slice(1));
     let output = "";
     let complaints = "";
