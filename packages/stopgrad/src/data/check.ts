@@ -12,8 +12,8 @@ export interface SplitCheck {
 
 export interface DatasetCheck {
   readonly name: DatasetName;
-  /** `drawn`: made on demand, nothing to check. */
-  readonly status: "right" | "damaged" | "absent" | "drawn";
+  /** `drawn`: made on demand, nothing to check; `own`: somebody's own files, of which only an experiment file knows. */
+  readonly status: "right" | "damaged" | "absent" | "drawn" | "own";
   /** Folder or archive. */
   readonly found: string | null;
   readonly files: readonly CheckedFile[];
@@ -22,7 +22,7 @@ export interface DatasetCheck {
   readonly test: SplitCheck | null;
   /** `official`: every file's sum is the official one. Null unless `right`. */
   readonly checksum: CheckedFile["checksum"] | null;
-  /** What is wrong and what to do, a sentence each; empty when `right` or `drawn`. */
+  /** What is wrong and what to do, a sentence each; empty when `right`, `drawn` or `own`. */
   readonly problems: readonly string[];
 }
 
@@ -30,6 +30,7 @@ export interface DatasetCheck {
 export async function checkDataset(name: DatasetName, dataDirs: readonly string[]): Promise<DatasetCheck> {
   const dataset = datasets[name];
   const nothing = { name, found: null, files: [], train: null, test: null, checksum: null, problems: [] };
+  if (dataset.wants !== undefined) return { ...nothing, status: "own" };
   if (dataset.files === undefined) return { ...nothing, status: "drawn" };
 
   const found = dataset.files.find(dataDirs);

@@ -1,21 +1,13 @@
 // CIFAR-10 and CIFAR-100, binary version: records of one label byte (CIFAR-100: coarse, then fine; the fine one is
 // used) and 3 x 32 x 32 bytes, red plane, green plane, blue plane. Read from the unpacked folder or straight from the
 // official archive, in `<dir>` or `<dir>/cifar10` (`<dir>/cifar100`). Source of the format: the sets' own page.
-import { createReadStream, existsSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { createGunzip } from "node:zlib";
-import { extract } from "tar-stream";
 import { z } from "zod";
+import { archiveMembers } from "./archive.js";
 import { cifar100Names } from "./cifar-100-names.js";
-import {
-  type CheckedFile,
-  type Dataset,
-  DatasetError,
-  type DatasetFiles,
-  type ImageSet,
-  type RemoteFile,
-} from "./dataset.js";
-import { damaged, firstBytes, gzipProblem, isFile, md5, missing, readWhole, rejectPage } from "./files.js";
+import type { CheckedFile, Dataset, DatasetError, DatasetFiles, ImageSet, RemoteFile } from "./dataset.js";
+import { damaged, isFile, md5, missing, readWhole, rejectPage } from "./files.js";
 
 const shape = [3, 32, 32] as const;
 const pixels = 3 * 32 * 32;
@@ -268,51 +260,6 @@ async function eachMember(
     use(`${found} (${name})`, name, bytes);
   }
   if (left.size > 0) throw damaged(definition.name, found, `expected it to hold ${[...left].join(", ")}, found none`);
-}
-
-/** The wanted files of a gzipped tar archive, one after the other, so that only one is held at a time. */
-async function* archiveMembers(
-  set: string,
-  path: string,
-  wanted: ReadonlySet<string>,
-): AsyncGenerator<{ name: string; bytes: Uint8Array }> {
-  const file = createReadStream(path);
-  const unpack = createGunzip();
-  const tar = extract();
-  let first: Uint8Array | null = null;
-  file.once("data", (chunk) => {
-    first = chunk as Buffer;
-  });
-  // An error anywhere ends the archive's stream, and with it the loop below.
-  file.on("error", (error) => unpack.destroy(error));
-  unpack.on("error", (error) => tar.destroy(error));
-  file.pipe(unpack).pipe(tar);
-  try {
-    for await (const entry of tar) {
-      const name = basename(entry.header.name);
-      if (!wanted.has(name)) {
-        entry.resume();
-        continue;
-      }
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of entry) chunks.push(chunk as Uint8Array);
-      yield { name, bytes: Buffer.concat(chunks) };
-    }
-  } catch (error) {
-    if (error instanceof DatasetError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code?.startsWith("E")) throw new DatasetError(`${set}: ${path}: cannot be read (${code})`, { cause: error });
-    if (first !== null) rejectPage(set, path, first);
-    if (code?.startsWith("Z_")) {
-      const { size } = statSync(path);
-      const noGzip = first !== null && (first[0] !== 0x1f || first[1] !== 0x8b);
-      throw damaged(set, path, noGzip ? `expected gzip data, found ${firstBytes(first!)}` : gzipProblem(error, size));
-    }
-    throw damaged(set, path, `not a whole tar archive (${message})`);
-  } finally {
-    file.destroy();
-    unpack.destroy();
-  }
 }
 
 async function check(definition: Definition, found: string): Promise<CheckedFile[]> {

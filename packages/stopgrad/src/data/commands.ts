@@ -17,19 +17,19 @@ export interface CommandResult<T> {
 export interface ListedDataset {
   readonly name: DatasetName;
   readonly summary: string;
-  /** With the set's default options. */
-  readonly shape: readonly number[];
-  readonly classes: number;
-  readonly train: number;
-  readonly test: number;
-  /** `drawn`, the folder or archive it would be read from, or null. */
+  /** With the set's default options; null where there are none. */
+  readonly shape: readonly number[] | null;
+  readonly classes: number | null;
+  readonly train: number | null;
+  readonly test: number | null;
+  /** `drawn`, `own` (it lies where an experiment file says), the folder or archive it would be read from, or null. */
   readonly found: string | null;
 }
 
 export interface FetchedDataset {
   readonly name: DatasetName;
-  /** `drawn`: nothing to fetch; `present`: a whole set was there; `failed`: see `problem`. */
-  readonly status: "downloaded" | "present" | "drawn" | "failed";
+  /** `drawn`, `own`: nothing to fetch; `present`: a whole set was there; `failed`: see `problem`. */
+  readonly status: "downloaded" | "present" | "drawn" | "own" | "failed";
   readonly found: string | null;
   readonly files: readonly FetchedFile[];
   readonly problem: string | null;
@@ -52,28 +52,32 @@ export function parseDatasetNames(names: readonly string[]): DatasetName[] {
 
 /** Every set there is and where it would be read from; opens no file. */
 export function listDatasets(dataDirs: readonly string[]): CommandResult<{ datasets: ListedDataset[] }> {
-  const listed = (Object.keys(datasets) as DatasetName[]).map((name) => {
-    const dataset = datasets[name];
-    const options = dataset.options.parse({});
-    return {
-      name,
-      summary: dataset.summary,
-      shape: dataset.shape(options),
-      classes: dataset.classes(options),
-      train: dataset.trainCount(options),
-      test: dataset.testCount(options),
-      found: dataset.files === undefined ? "drawn" : dataset.files.find(dataDirs),
-    };
-  });
+  const listed = (Object.keys(datasets) as DatasetName[]).map((name) => listOne(name, dataDirs));
   const rows = listed.map(({ name, shape, classes, train, test, found, summary }) => [
     name,
-    shape.join("x"),
-    `${classes} classes`,
-    `${train} + ${test}`,
-    found ?? `not found (stopgrad data fetch ${name})`,
-    summary,
+    shape?.join("x") ?? "any size",
+    classes === null ? "any classes" : `${classes} classes`,
+    train === null ? "any number" : `${train} + ${test}`,
+    found === "own" ? "your own files" : (found ?? `not found (stopgrad data fetch ${name})`),
+    found === "own" ? `${summary}; write ${datasets[name].wants}` : summary,
   ]);
   return { data: { datasets: listed }, lines: aligned(rows), ok: true };
+}
+
+function listOne(name: DatasetName, dataDirs: readonly string[]): ListedDataset {
+  const dataset = datasets[name];
+  const { summary, wants, files } = dataset;
+  if (wants !== undefined) return { name, summary, shape: null, classes: null, train: null, test: null, found: "own" };
+  const options = dataset.options.parse({});
+  return {
+    name,
+    summary,
+    shape: dataset.shape(options),
+    classes: dataset.classes(options),
+    train: dataset.trainCount(options),
+    test: dataset.testCount(options),
+    found: files === undefined ? "drawn" : files.find(dataDirs),
+  };
 }
 
 /** Checks the named sets, or with no name all there are; a set that is absent fails only when it was named. */
@@ -122,7 +126,7 @@ async function fetchOne(
 ): Promise<FetchedDataset> {
   const nothing = { name, found: null, files: [], problem: null };
   const before = await checkDataset(name, dataDirs);
-  if (before.status === "drawn") return { ...nothing, status: "drawn" };
+  if (before.status === "drawn" || before.status === "own") return { ...nothing, status: before.status };
   if (before.status === "right" && options.force !== true)
     return { ...nothing, status: "present", found: before.found };
   const files: FetchedFile[] = [];
@@ -145,6 +149,8 @@ function fetchLine({ name, status, found, files, problem }: FetchedDataset): str
   switch (status) {
     case "drawn":
       return `${name}: drawn on demand, nothing to fetch`;
+    case "own":
+      return `${name}: your own files, nothing to fetch; write ${datasets[name].wants}`;
     case "present":
       return `${name}: already in ${found}`;
     case "downloaded": {
@@ -161,6 +167,8 @@ function checkLines(check: DatasetCheck): string[] {
   switch (status) {
     case "drawn":
       return [`${name}: drawn on demand, nothing to check`];
+    case "own":
+      return [`${name}: your own files, checked when a run reads them; write ${datasets[name].wants}`];
     case "right":
       return [
         `${name}: right, in ${found}; ${checksumWords[checksum!]}`,

@@ -40,6 +40,8 @@ export interface LoadContext {
    */
   readonly train?: number;
   readonly test?: number;
+  /** Called while images are prepared for the first time, which may take minutes: so many are done. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** A file on an official site. */
@@ -78,14 +80,20 @@ export interface DatasetFiles {
 export interface Dataset extends RegistryEntry {
   /** `[C, H, W]`, known before loading. */
   shape(options: DatasetOptions): ImageShape;
+  /** @throws DatasetError, as the counts, where it has to look and cannot find (`wants`) */
   classes(options: DatasetOptions): number;
   /** Most images there are. */
   trainCount(options: DatasetOptions): number;
   testCount(options: DatasetOptions): number;
   /** @throws DatasetError naming the file, what was expected, what was found and what to do */
   load(options: DatasetOptions, context: LoadContext): Promise<LoadedDataset>;
-  /** Absent for a set that is drawn. */
+  /** Absent for a set that is drawn, or that lies where its options say. */
   readonly files?: DatasetFiles;
+  /**
+   * For a set that is whatever its options say: what an experiment file has to hold. Such a set has no default options, and
+   * its classes and counts come from looking at names.
+   */
+  readonly wants?: string;
 }
 
 /** Options as zod returns them; each set parses its own again, so that its defaults hold for `{}` too. */

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 /** The part of the environment that decides it; `process.env` fits. */
 export interface DataEnvironment {
   readonly STOPGRAD_DATA?: string | undefined;
+  readonly STOPGRAD_CACHE?: string | undefined;
   readonly XDG_CACHE_HOME?: string | undefined;
 }
 
@@ -16,9 +17,19 @@ export interface DataEnvironment {
  * @returns absolute paths without repeats, at least one; they need not exist
  */
 export function dataDirectories(dataDir?: string, environment: DataEnvironment = process.env): string[] {
-  // A relative XDG_CACHE_HOME is to be ignored, says the XDG base directory specification.
-  const xdg = environment.XDG_CACHE_HOME;
-  const cache = xdg?.startsWith("/") ? xdg : join(homedir(), ".cache");
-  const all = [dataDir, environment.STOPGRAD_DATA, join(cache, "stopgrad", "data")];
+  const all = [dataDir, environment.STOPGRAD_DATA, join(userCache(environment), "data")];
   return [...new Set(all.filter((dir) => dir !== undefined && dir !== "").map((dir) => resolve(dir!)))];
+}
+
+/**
+ * Folder of what can be made again at any time, such as decoded images: `STOPGRAD_CACHE`, else the user's cache
+ * (`$XDG_CACHE_HOME/stopgrad`, else `~/.cache/stopgrad`). Absolute; need not exist, and need not be writable.
+ */
+export function cacheDirectory(environment: DataEnvironment = process.env): string {
+  return resolve(environment.STOPGRAD_CACHE || userCache(environment));
+}
+
+function userCache({ XDG_CACHE_HOME: xdg }: DataEnvironment): string {
+  // A relative XDG_CACHE_HOME is to be ignored, says the XDG base directory specification.
+  return join(xdg?.startsWith("/") ? xdg : join(homedir(), ".cache"), "stopgrad");
 }

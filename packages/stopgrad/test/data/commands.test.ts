@@ -19,11 +19,22 @@ test("list: every set, where it is or how to get it", async () => {
   const { data, lines, ok } = listDatasets([folder]);
   expect(ok).toBe(true);
   expect(data.datasets.map(({ name }) => name)).toEqual(Object.keys(datasets));
-  expect(data.datasets.map(({ found }) => found)).toEqual(["drawn", join(folder, "mnist"), null, null]);
+  expect(Object.fromEntries(data.datasets.map(({ name, found }) => [name, found]))).toEqual({
+    glyphs: "drawn",
+    mnist: join(folder, "mnist"),
+    cifar10: null,
+    cifar100: null,
+    svhn: null,
+    stl10: null,
+    folder: "own",
+  });
   expect(data.datasets[1]).toMatchObject({ shape: [1, 28, 28], classes: 10, train: 60_000, test: 10_000 });
-  expect(lines).toHaveLength(4);
-  expect(lines[1]).toMatch(/^mnist {5}1x28x28 {2}10 classes {3}60000 \+ 10000 {2}/);
+  expect(data.datasets.at(-1)).toMatchObject({ shape: null, classes: null, train: null, test: null });
+  expect(lines).toHaveLength(7);
+  expect(lines[1]).toMatch(/^mnist {5}1x28x28 {3}10 classes {3}60000 \+ 10000 {2}/);
   expect(lines[2]).toContain("not found (stopgrad data fetch cifar10)");
+  expect(lines[6]).toMatch(/^folder {4}any size {2}any classes {2}any number {5}your own files {2}/);
+  expect(lines[6]).toMatch(/; write data: \{ name: folder, path: \.\/photos, size: 32 \}$/);
 });
 
 test("check: a whole set with another checksum is right", async () => {
@@ -57,7 +68,9 @@ test("check: absent fails only when it was asked for by name", async () => {
   const folder = await temporaryFolder();
   const all = await checkDatasets([], [folder]);
   expect(all.ok).toBe(true);
-  expect(all.data.datasets.map(({ status }) => status)).toEqual(["drawn", "absent", "absent", "absent"]);
+  expect(all.data.datasets.map(({ status }) => status)).toEqual(
+    Object.keys(datasets).map((name) => (name === "glyphs" ? "drawn" : name === "folder" ? "own" : "absent")),
+  );
   const named = await checkDatasets(["cifar100", "cifar100"], [folder]);
   expect(named.ok).toBe(false);
   expect(named.lines).toHaveLength(1);
@@ -66,19 +79,26 @@ test("check: absent fails only when it was asked for by name", async () => {
 
 test("an unknown name: the nearest known one", async () => {
   expect(await messageOf(checkDatasets(["cifar-10"], []))).toBe(
-    "DatasetError: unknown data set: cifar-10; did you mean cifar10? (known: glyphs, mnist, cifar10, cifar100)",
+    "DatasetError: unknown data set: cifar-10; did you mean cifar10? (known: glyphs, mnist, cifar10, cifar100, svhn, stl10, folder)",
   );
-  expect(await messageOf(fetchDatasets([], []))).toContain("(mnist, cifar10, cifar100), got none");
+  expect(await messageOf(fetchDatasets([], []))).toContain("(mnist, cifar10, cifar100, svhn, stl10), got none");
 });
 
 test("fetch: nothing to do for a set that is whole or drawn", async () => {
   const folder = await withMnist();
-  const { data, lines, ok } = await fetchDatasets(["glyphs", "mnist"], ["/nowhere", folder], {
+  const { data, lines, ok } = await fetchDatasets(["glyphs", "mnist", "folder"], ["/nowhere", folder], {
     mirror: "http://127.0.0.1:9",
   });
   expect(ok).toBe(true);
-  expect(data.datasets.map(({ status }) => status)).toEqual(["drawn", "present"]);
-  expect(lines).toEqual(["glyphs: drawn on demand, nothing to fetch", `mnist: already in ${join(folder, "mnist")}`]);
+  expect(data.datasets.map(({ status }) => status)).toEqual(["drawn", "present", "own"]);
+  expect(lines).toEqual([
+    "glyphs: drawn on demand, nothing to fetch",
+    `mnist: already in ${join(folder, "mnist")}`,
+    "folder: your own files, nothing to fetch; write data: { name: folder, path: ./photos, size: 32 }",
+  ]);
+  expect((await checkDatasets(["folder"], [folder])).lines).toEqual([
+    "folder: your own files, checked when a run reads them; write data: { name: folder, path: ./photos, size: 32 }",
+  ]);
 });
 
 test("fetch: one failure does not stop the others, and bytes that are not the official ones are refused", async () => {

@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
-import { dataDirectories } from "../../src/data/locate.js";
+import { cacheDirectory, dataDirectories } from "../../src/data/locate.js";
 
 const home = join(homedir(), ".cache", "stopgrad", "data");
 
@@ -23,4 +23,11 @@ test("what is empty counts as not given, a relative cache is ignored, a repeat i
 
 test("relative folders become absolute", () => {
   expect(dataDirectories("sets", {})[0]).toBe(resolve("sets"));
+});
+
+test("the cache of what can be made again: STOPGRAD_CACHE, else the user's cache", () => {
+  expect(cacheDirectory({ STOPGRAD_CACHE: "/kept", XDG_CACHE_HOME: "/cache" })).toBe("/kept");
+  expect(cacheDirectory({ STOPGRAD_CACHE: "kept" })).toBe(resolve("kept"));
+  expect(cacheDirectory({ STOPGRAD_CACHE: "", XDG_CACHE_HOME: "/cache" })).toBe("/cache/stopgrad");
+  expect(cacheDirectory({})).toBe(join(homedir(), ".cache", "stopgrad"));
 });

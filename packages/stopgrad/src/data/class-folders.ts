@@ -1,0 +1,182 @@
+// A folder of class folders of images, as torchvision's ImageFolder reads it: which images there are, of which class and in
+// which split. Looks at names only; no file is opened.
+//
+//   photos/cat/1.jpg                 or   photos/train/cat/1.jpg
+//   photos/dog/2.png                      photos/test/dog/2.png     (or val/)
+//
+// Classes are the sorted names of the folders, images are found at any depth below, other files and whatever begins with
+// a dot are left out. Names are sorted by their bytes, so that every machine gives the same order.
+import { createHash } from "node:crypto";
+import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
+import { extname, join, relative, resolve, sep } from "node:path";
+import { DatasetError } from "./dataset.js";
+import { isFile } from "./files.js";
+
+/** An image file. */
+export interface ImageFile {
+  /** Absolute. */
+  readonly path: string;
+  /** Below the folder, with forward slashes: `train/cat/1.jpg`. */
+  readonly name: string;
+  readonly label: number;
+  readonly split: "train" | "test";
+}
+
+export interface ClassFolders {
+  /** Absolute. */
+  readonly folder: string;
+  /** In label order. */
+  readonly classNames: readonly string[];
+  /** By split, by label, by name; train first. */
+  readonly images: readonly ImageFile[];
+}
+
+export interface SplitOptions {
+  /** Share of each class that goes into the test split, where there are no folders of the splits; in (0, 1). */
+  readonly testFraction: number;
+  /** Another seed draws another test split. */
+  readonly seed: number;
+}
+
+const EXTENSIONS = [".jpg", ".jpeg", ".png", ".webp"];
+/** Labels are bytes. */
+const MOST_CLASSES = 256;
+/** Folders of the test split beside `train/`; the first that is there. */
+const TEST_FOLDERS = ["test", "val"];
+
+/**
+ * @param path - relative to the working directory
+ * @throws DatasetError when there is no such folder, or it does not hold two classes or more, each with images
+ */
+export function findImages(path: string, { testFraction, seed }: SplitOptions): ClassFolders {
+  const folder = resolve(path);
+  const below = foldersIn(folder);
+  const testFolder = below.includes("train") ? TEST_FOLDERS.find((name) => below.includes(name)) : undefined;
+  if (testFolder === undefined) return drawSplit(classesIn(folder, folder, below), testFraction, seed);
+
+  const train = classesIn(folder, join(folder, "train"));
+  const names = foldersIn(join(folder, testFolder));
+  const unknown = names.filter((name) => !train.classNames.includes(name));
+  if (unknown.length > 0) {
+    const place = join(folder, testFolder);
+    throw problem(place, `expected classes of ${join(folder, "train")}, found ${list(unknown)}`);
+  }
+  const test = train.classNames.flatMap((name, label) =>
+    names.includes(name) ? imagesIn(folder, join(folder, testFolder, name), label, "test") : [],
+  );
+  if (test.length === 0) throw problem(join(folder, testFolder), `expected class folders with images, found none`);
+  return { ...train, images: [...train.images, ...test] };
+}
+
+/** Every class of a folder, all its images in the training split. */
+function classesIn(root: string, folder: string, classNames = foldersIn(folder)): ClassFolders {
+  if (classNames.length < 2)
+    throw problem(folder, `expected two class folders or more, found ${tooFew(folder, classNames)}`);
+  if (classNames.length > MOST_CLASSES) {
+    throw problem(folder, `expected at most ${MOST_CLASSES} class folders, found ${classNames.length}`);
+  }
+  const byClass = classNames.map((name, label) => imagesIn(root, join(folder, name), label, "train"));
+  const empty = classNames.filter((_, label) => byClass[label]!.length === 0);
+  if (empty.length > 0) {
+    const wanted = `images (${EXTENSIONS.join(", ")}) in every class folder`;
+    throw problem(folder, `expected ${wanted}, found none in ${list(empty)}`);
+  }
+  return { folder: root, classNames, images: byClass.flat() };
+}
+
+function tooFew(folder: string, classNames: readonly string[]): string {
+  const alone = classNames[0] === "train" ? ` (beside it, ${TEST_FOLDERS.join(" or ")} is missing)` : "";
+  if (classNames.length === 1) return `only ${classNames[0]}${alone}`;
+  const loose = entriesOf(folder).filter(({ name }) => isImage(name)).length;
+  return loose > 0 ? `none but loose images (${loose}); put them into a folder for each class` : "none";
+}
+
+/**
+ * Moves a share of every class into the test split: the images whose hashes, of seed and name, are smallest. So an image
+ * that is added or taken away leaves the others where they are, nearly.
+ */
+function drawSplit(found: ClassFolders, testFraction: number, seed: number): ClassFolders {
+  const rank = ({ name }: ImageFile) => createHash("sha256").update(`${seed}/${name}`).digest("hex");
+  const chosen = new Set<ImageFile>();
+  for (const label of found.classNames.keys()) {
+    const members = found.images.filter((image) => image.label === label);
+    const ranks = new Map(members.map((image) => [image, rank(image)]));
+    const ordered = members.sort((a, b) => (ranks.get(a)! < ranks.get(b)! ? -1 : 1));
+    // Both splits get one where there are two.
+    const size = Math.min(Math.max(Math.round(testFraction * members.length), 1), members.length - 1);
+    for (const image of ordered.slice(0, size)) chosen.add(image);
+  }
+  if (chosen.size === 0) {
+    throw problem(
+      found.folder,
+      "expected a class with two images or more, to draw a test split from, found one in each",
+    );
+  }
+  const train = found.images.filter((image) => !chosen.has(image));
+  const test = found.images.filter((image) => chosen.has(image)).map((image) => ({ ...image, split: "test" as const }));
+  return { ...found, images: [...train, ...test] };
+}
+
+/** Images of a class at any depth, sorted by name. */
+function imagesIn(root: string, folder: string, label: number, split: ImageFile["split"]): ImageFile[] {
+  const prefix = relative(root, folder).split(sep).join("/");
+  return namesBelow(folder, [])
+    .map((name) => `${prefix}/${name}`)
+    .sort(byBytes)
+    .map((name) => ({ path: join(root, name), name, label, split }));
+}
+
+/** @param above - real paths of the folders above, so that a link back to one of them is not followed for ever */
+function namesBelow(folder: string, above: readonly string[]): string[] {
+  const real = realpathSync(folder);
+  if (above.includes(real)) return [];
+  return entriesOf(folder).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (isFolder(path, entry)) return namesBelow(path, [...above, real]).map((name) => `${entry.name}/${name}`);
+    return isImage(entry.name) && (entry.isFile() || isFile(path)) ? [entry.name] : [];
+  });
+}
+
+/** Names of the folders in a folder, sorted. */
+function foldersIn(folder: string): string[] {
+  return entriesOf(folder)
+    .filter((entry) => isFolder(join(folder, entry.name), entry))
+    .map(({ name }) => name)
+    .sort(byBytes);
+}
+
+/** What a folder holds, except what is hidden. @throws DatasetError when it cannot be listed */
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const found =
+      code === "ENOENT" ? "nothing there" : code === "ENOTDIR" ? "a file" : `a folder that cannot be read (${code})`;
+    throw problem(folder, `expected a folder of class folders of images, found ${found}`);
+  }
+}
+
+/** Links count as what they lead to. */
+function isFolder(path: string, entry: Dirent): boolean {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function isImage(name: string): boolean {
+  return EXTENSIONS.includes(extname(name).toLowerCase());
+}
+
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+/** `a, b, c and 5 more`. */
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(", ");
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
+}
+
+function problem(path: string, what: string): DatasetError {
+  return new DatasetError(`folder: ${path}: ${what}`);
+}
