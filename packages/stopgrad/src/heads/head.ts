@@ -6,6 +6,8 @@ import type { RegistryEntry } from "../registry.js";
 export interface HeadContext {
   /** Shape of the module's output without the batch: `[C, H, W]` or `[D]`. */
   shape: FeatureShape;
+  /** Shape of the last map in the backbone, to which its maps shrink: `lastMapOf` its stages' shapes. */
+  final?: FeatureShape | undefined;
   classes: number;
   /** What the loss wants: class scores, or as many features as the head gets. */
   outputs: "classes" | "features";
@@ -16,4 +18,9 @@ export interface HeadContext {
 export interface Head extends RegistryEntry {
   /** From the module's output `[N, …shape]` to what the loss sees, or null for no head. */
   create(options: Readonly<Record<string, unknown>>, context: HeadContext): nn.Module | null;
+}
+
+/** The last map `[C, H, W]` among the outputs of a backbone's stages; undefined where there is none. */
+export function lastMapOf(shapes: readonly FeatureShape[]): FeatureShape | undefined {
+  return shapes.findLast((shape) => shape.length === 3);
 }

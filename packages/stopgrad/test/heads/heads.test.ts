@@ -101,7 +101,7 @@ const context = (shape: readonly number[], outputs: "classes" | "features" = "fe
   generator: new Generator(seed),
 });
 /** Heads that give class scores where a loss wants them. */
-const classifying: readonly string[] = ["linear", "mlp"];
+const classifying: readonly string[] = ["linear", "mlp", "auxiliary"];
 
 describe.each(Object.entries(heads as Record<string, Head>))("%s", (name, head) => {
   const shapes = [[64, 28, 28], [6, 14, 14], [512, 4, 4], [120], [3000], [5, 24]];
@@ -134,7 +134,12 @@ describe.each(Object.entries(heads as Record<string, Head>))("%s", (name, head) 
         projection: (isMap ? 0 : pooling) + (averaged + 1) * averaged + (averaged + 1) * 128,
       };
       if (name in expected) expect(countParameters(made!)).toBe(expected[name]);
-      const expectedShape: Record<string, number[]> = { conv: [...shape], conv2: [...shape], projection: [128] };
+      const expectedShape: Record<string, number[]> = {
+        conv: [...shape],
+        conv2: [...shape],
+        projection: [128],
+        auxiliary: [outputs === "classes" ? 7 : 128],
+      };
       const images = imagesOf("features", [3, ...shape]);
       const output = made!.forward(images);
       expect(output.shape).toEqual([3, ...(expectedShape[name] ?? [size])]);
