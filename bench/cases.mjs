@@ -5,6 +5,7 @@
 // `count` is how much one turn does (optimizer steps, or evaluations) and `repeats` how many turns each one gets;
 // A form's `target` is how many times as fast as it stopgrad should be, `activations` the most of its activations' bytes
 // that stopgrad should need; a case's `limit` is the most seconds it should take.
+// `peak` is the most of its peak bytes, weights and all, that stopgrad should need.
 // A case with `device` is left out, with a note, where there is no such device.
 // `warmUp` goes before the first turn, untimed, on top of what both sides do by themselves to measure memory.
 
@@ -127,6 +128,72 @@ export const ruleCases = [
   rule("forward gradient, one tangent", { rule: "forward-gradient" }),
 ];
 
+/** ResNet-110 in sixteen modules of equal memory, as arXiv 2312.07636 trains it. */
+const resnet110 = {
+  model: "resnet110",
+  objective: { head: "1c2f" },
+  optimizer: { name: "sgd", momentum: 0.9, nesterov: true, weightDecay: 1e-4, learningRate: 0.1 },
+};
+const sixteen = { ...resnet110, partition: { modules: 16, balance: "memory" } };
+
+/**
+ * A way of training ResNet-110, beside end to end of the same network and what else is named.
+ * @param settings - of the experiment file
+ * @param others - forms beside end to end
+ * @param limits - targets beside end to end
+ */
+function greedy(name, settings, others = [], limits = {}) {
+  const form = { own: true, kind: "training", count: 1 };
+  return {
+    name: `greedy: ${name}`,
+    rule: name,
+    title: name,
+    kind: "training",
+    unit: "images/s",
+    settings,
+    forms: [
+      { ...form, name: "end-to-end", settings: { ...resnet110, partition: 1 }, ...limits },
+      ...others.map((other) => ({ ...form, ...other })),
+    ],
+    count: 1,
+    warmUp: 0,
+    repeats: 3,
+    quick: { count: 1, repeats: 1 },
+  };
+}
+
+const checkpointed = { ...resnet110, partition: 1, gradientCheckpointing: true };
+
+/** `npm run bench -- --greedy`: memory and speed of sixteen modules. Targets are the forms'. */
+export const greedyCases = [
+  greedy("end to end, gradient checkpointing", checkpointed),
+  greedy("16 modules, 1c2f heads (DGL)", sixteen, [{ name: "checkpointing", settings: checkpointed, activations: 1 }], {
+    activations: 0.25,
+  }),
+  greedy("16 modules, context from the input (ContSup[E])", { ...sixteen, context: "E" }, [
+    { name: "DGL", settings: sixteen, target: 0.85, peak: 1.05 },
+  ]),
+  greedy("the same, contexts' activations stored", { ...sixteen, context: { fromInput: true, recompute: false } }, [
+    { name: "DGL", settings: sixteen },
+  ]),
+  greedy("16 modules, context from the module before (ContSup[R1])", { ...sixteen, context: "R1" }, [
+    { name: "DGL", settings: sixteen },
+  ]),
+  greedy("16 modules, both (ContSup[R1E])", { ...sixteen, context: "R1E" }, [{ name: "DGL", settings: sixteen }]),
+  greedy(
+    "16 modules, decoders (InfoPro)",
+    {
+      ...sixteen,
+      objective: {
+        head: "1c2f",
+        reconstruction: {
+          weights: { first: { reconstruction: 5, label: 0.5 }, last: { reconstruction: 0.5, label: 1 } },
+        },
+      },
+    },
+    [{ name: "DGL", settings: sixteen }],
+  ),
+];
 export const cases = [
   {
     name: "lenet5",

@@ -21,8 +21,11 @@ const SEED = 1;
 const results = fileURLToPath(new URL("results", import.meta.url));
 const page = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
 /** Between these stands the last recorded table on that page. */
-const RECORDED = /(<!-- recorded -->\n)[\s\S]*?(<!-- end -->)/;
-const RECORDED_RULES = /(<!-- recorded rules -->\n)[\s\S]*?(<!-- end -->)/;
+const RECORDED = {
+  pytorch: /(<!-- recorded -->\n)[\s\S]*?(<!-- end -->)/,
+  rules: /(<!-- recorded rules -->\n)[\s\S]*?(<!-- end -->)/,
+  greedy: /(<!-- recorded greedy -->\n)[\s\S]*?(<!-- end -->)/,
+};
 const say = (line) => process.stderr.write(`bench: ${line}\n`);
 
 let temporary;
@@ -89,7 +92,7 @@ function document(options, { argv, data, loadAtStart, measured, leftOut, started
     command: ["npm run bench", ...(argv.length > 0 ? ["--", ...argv] : [])].join(" "),
     commit: mine.commit,
     quick: options.quick,
-    rules: options.rules,
+    table: options.table,
     seconds: (performance.now() - started) / 1000,
     machine: { cpu: mine.cpu, cores: cpus().length, memoryBytes: totalmem(), platform: mine.platform, loadAtStart },
     threads: options.threads,
@@ -114,7 +117,7 @@ function withoutEnvironment({ stopgrad, pytorch, ...rest }) {
 }
 
 /** Sentences below the table: what the figures are, and what to be careful about. */
-function notesOf({ machine, threads, batch, data, versions, commit, command, cases, date, seconds, rules }) {
+function notesOf({ machine, threads, batch, data, versions, commit, command, cases, date, seconds, table }) {
   const { pytorch } = versions;
   const notes = [
     `${date.slice(0, 10)}, \`${command}\` (${number(seconds / 60)} min), commit ${commit?.slice(0, 12) ?? "unknown"}` +
@@ -125,10 +128,8 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
     "Peak: tensors of parameters, gradients, optimizer, activations and batch (of nHSIC: beside the features); " +
       "the data set is not counted. In brackets: without weights and the optimizer's state.",
   ];
-  if (rules) {
-    notes.push(
-      "End to end is cross-entropy of the same network in turns between; its ratio is the median of the turns' own.",
-    );
+  if (table !== "pytorch") {
+    notes.push("What a row is beside ran in turns between; a ratio is the median of the turns' own.");
   } else if (pytorch === null) {
     notes.push(`PyTorch was not measured: no Python imports torch (\`${HOW_TO_GET_PYTORCH}\`).`);
   } else {
@@ -138,8 +139,8 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
         (same ? "the same libtorch file." : `another libtorch (${pytorch.libtorchFile}), so that kernels may differ.`),
     );
   }
-  for (const { name, form, target, ratio, activations, activationsTarget } of cases.flatMap(({ name, pytorch }) =>
-    pytorch.map((other) => ({ name, ...other })),
+  for (const { name, form, target, ratio, activations, activationsTarget, peak, peakTarget } of cases.flatMap(
+    ({ name, pytorch }) => pytorch.map((other) => ({ name, ...other })),
   )) {
     if (target !== null) {
       const verdict = ratio.median >= target ? "met" : "missed";
@@ -151,6 +152,12 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
       notes.push(
         `${name}, ${form}: the target is ${percent(activationsTarget)} of its activations' bytes: ` +
           `${verdict} with ${percent(activations)}.`,
+      );
+    }
+    if (peakTarget !== null) {
+      const verdict = peak <= peakTarget ? "met" : "missed";
+      notes.push(
+        `${name}, ${form}: the target is at most ${peakTarget} times its peak: ${verdict} with ${number(peak)}.`,
       );
     }
   }
@@ -197,7 +204,10 @@ function record(result, markdown) {
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-|-$/g, "");
   const threads = result.threads === 1 ? "" : `-${result.threads}-threads`;
-  const base = join(results, `${result.date.slice(0, 10)}-${cpu}${threads}${result.rules ? "-rules" : ""}`);
+  const base = join(
+    results,
+    `${result.date.slice(0, 10)}-${cpu}${threads}${result.table === "pytorch" ? "" : `-${result.table}`}`,
+  );
   mkdirSync(results, { recursive: true });
   writeFileSync(`${base}.json`, `${JSON.stringify(result, null, 2)}\n`);
   writeFileSync(`${base}.md`, `# Bench\n\n${markdown}`);
@@ -205,10 +215,7 @@ function record(result, markdown) {
   if (result.threads !== 1) return;
   writeFileSync(
     page,
-    readFileSync(page, "utf8").replace(
-      result.rules ? RECORDED_RULES : RECORDED,
-      (_, start, end) => `${start}\n${markdown}\n${end}`,
-    ),
+    readFileSync(page, "utf8").replace(RECORDED[result.table], (_, start, end) => `${start}\n${markdown}\n${end}`),
   );
   say(`put the table into ${page}`);
 }

@@ -107,6 +107,8 @@ function summarise(given, contestants) {
       // Bytes beyond weights and optimizer, stopgrad's of the other's, and the most that they should be.
       activations: shareOf(stopgrad.ready.activationBytes, other.ready.activationBytes),
       activationsTarget: other.side.activations ?? null,
+      peak: shareOf(stopgrad.ready.peakBytes, other.ready.peakBytes),
+      peakTarget: other.side.peak ?? null,
       ...figures(other),
       environment: other.ready.environment,
       // How many times as fast stopgrad is, turn by turn.

@@ -1,12 +1,13 @@
 // The command line.
 
 import { parseArgs } from "node:util";
-import { cases as all, ruleCases } from "../cases.mjs";
+import { cases as all, greedyCases, ruleCases } from "../cases.mjs";
 
 export const USAGE = `usage: npm run bench -- [options]
 
   --quick          fewer repeats, under two minutes
   --rules          what each way of learning costs beside end-to-end cross-entropy, instead of PyTorch
+  --greedy         memory and speed of ResNet-110 in sixteen modules beside end to end, instead of PyTorch
   --case NAME      only this one, may be repeated: ${all.map(({ name }) => name).join(", ")}
   --threads N      threads of either side (1)
   --data-dir DIR   where CIFAR-10 is; else STOPGRAD_DATA, else the user's cache, else random images
@@ -25,7 +26,9 @@ export function parseOptions(argv) {
   if (!Number.isInteger(threads) || threads < 1) {
     throw new UsageError(`--threads: expected a whole number of at least 1, got ${values.threads}`);
   }
-  const cases = values.rules ? ruleCases : all;
+  if (values.rules && values.greedy) throw new UsageError("expected --rules or --greedy, got both");
+  const table = values.rules ? "rules" : values.greedy ? "greedy" : "pytorch";
+  const cases = { rules: ruleCases, greedy: greedyCases, pytorch: all }[table];
   const chosen = values.case ?? [];
   const unknown = chosen.find((name) => !cases.some((one) => one.name === name));
   if (unknown !== undefined) {
@@ -39,7 +42,7 @@ export function parseOptions(argv) {
     quick: values.quick ?? false,
     json: values.json ?? false,
     record: values.record ?? false,
-    rules: values.rules ?? false,
+    table,
     dataDir: values["data-dir"],
     threads,
     cases: cases
@@ -66,6 +69,7 @@ function parse(argv) {
         quick: { type: "boolean" },
         case: { type: "string", multiple: true },
         rules: { type: "boolean" },
+        greedy: { type: "boolean" },
         threads: { type: "string" },
         "data-dir": { type: "string" },
         json: { type: "boolean" },

@@ -4,7 +4,8 @@ const MEBIBYTE = 2 ** 20;
 
 /** @param {object} result - the whole document, as `--json` prints it */
 export function renderMarkdown(result) {
-  if (result.rules) return renderRules(result);
+  if (result.table === "rules") return renderRules(result);
+  if (result.table === "greedy") return renderGreedy(result);
   const header = [
     "case",
     "PyTorch's form",
@@ -34,6 +35,37 @@ function renderRules({ cases, notes }) {
   const rows = cases.map(({ title, stopgrad, pytorch: [plain] }) => {
     const share = stopgrad.peakBytes / plain.peakBytes;
     return [title, value(stopgrad, "images/s"), ratio(plain.ratio), bytes(stopgrad), `**${number(share)}**`];
+  });
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  const rule = header.map((_, column) => (column < 1 ? "---" : "--:"));
+  return [line(header), line(rule), ...rows.map(line), "", ...notes.map((note) => `- ${note}`), ""].join("\n");
+}
+
+/** One row a way of training: its rate and its bytes beside end to end's, and beside the other form's where there is one. */
+function renderGreedy({ cases, notes }) {
+  const header = [
+    "way of training",
+    "images/s",
+    "of end to end",
+    "activations MiB",
+    "of end to end",
+    "peak MiB",
+    "of DGL: images/s",
+    "peak",
+  ];
+  const rows = cases.map(({ title, stopgrad, pytorch }) => {
+    const [plain] = pytorch;
+    const dgl = pytorch.find(({ form }) => form === "DGL");
+    return [
+      title,
+      value(stopgrad, "images/s"),
+      ratio(plain.ratio),
+      number(stopgrad.activationBytes / MEBIBYTE),
+      `**${number(plain.activations)}**`,
+      number(stopgrad.peakBytes / MEBIBYTE),
+      dgl ? ratio(dgl.ratio) : "–",
+      dgl ? `**${number(dgl.peak)}**` : "–",
+    ];
   });
   const line = (cells) => `| ${cells.join(" | ")} |`;
   const rule = header.map((_, column) => (column < 1 ? "---" : "--:"));

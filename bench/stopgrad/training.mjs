@@ -2,7 +2,8 @@
 
 import { elementSize, Generator, scope } from "@stopgrad/torch";
 import { EpochOrder } from "../../packages/stopgrad/dist/data/loader.js";
-import { bytesOn, resetPeakOn, settle } from "../../packages/stopgrad/dist/experiment/device.js";
+import { bytesOn, resetPeakOn } from "../../packages/stopgrad/dist/device-memory.js";
+import { settle } from "../../packages/stopgrad/dist/experiment/device.js";
 import { loadSet, ruleOf, settingsOf } from "./network.mjs";
 
 export class Training {

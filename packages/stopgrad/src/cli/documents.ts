@@ -23,6 +23,9 @@ export function runDocument(record: RunRecord, problem: string | null = null): R
     secondsToFirstStep: summary?.secondsToFirstStep ?? null,
     parameters: summary?.parameters ?? null,
     cost: summary?.cost ?? null,
+    memory: summary?.memory ?? null,
+    ...(summary?.contexts ? { contexts: summary.contexts } : {}),
+    ...(summary?.matchedWidth === undefined ? {} : { matchedWidth: summary.matchedWidth }),
     stages: summary?.stages ?? [],
   };
 }

@@ -110,8 +110,9 @@ function unknownKeys(
 export function unknownKey(path: Path, known: readonly string[], elsewhere: Elsewhere): Mistake {
   const key = String(path.at(-1));
   const away = elsewhere(key);
-  const hint =
-    didYouMean(key, known) || (away === undefined ? ` (known: ${known.join(", ")})` : `; did you mean ${away}?`);
+  const isThere = away?.split(".").at(-1) === key; // the very word, in another place
+  const near = isThere ? "" : didYouMean(key, known);
+  const hint = near || (away === undefined ? ` (known: ${known.join(", ")})` : `; did you mean ${away}?`);
   return { path, message: `unknown key${hint}`, part: "key" };
 }
 

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { FileFormatError, loadSafetensors, saveSafetensors, scope, type Tensor } from "@stopgrad/torch";
-import type { StageSummary } from "../store/records.js";
+import type { ModuleMemory, StageSummary } from "../store/records.js";
 
 /** Where a run stands, beside its tensors. */
 export interface TrainingState {
@@ -25,6 +25,8 @@ export interface TrainingState {
   /** Images trained on so far. */
   images: number;
   peakBytes: number;
+  /** What the modules of a step stored; null before the second step. Absent in old ones. */
+  moduleBytes?: ModuleMemory[] | null;
   /** Sums over the epoch in progress. */
   running: { seen: number; correct: number | null; loss: number; localLosses: Record<string, number>; seconds: number };
   trainAccuracy: number;

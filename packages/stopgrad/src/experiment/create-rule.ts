@@ -3,10 +3,18 @@ import { Generator, loadSafetensors, noGrad, scope, type Tensor } from "@stopgra
 import { trainingShape } from "../data/augment-settings.js";
 import { heads } from "../heads/index.js";
 import { losses } from "../losses/index.js";
-import { models, type Stage } from "../models/index.js";
+import { type Backbone, models, type Stage } from "../models/index.js";
 import { optimizers } from "../optimizers/index.js";
 import { entryOf } from "../registry.js";
-import { type LearningRule, type Rule, rules, type Schedule, type TrainingData } from "../rules/index.js";
+import {
+  type LearningRule,
+  moduleCost,
+  type Rule,
+  type RuleContext,
+  rules,
+  type Schedule,
+  type TrainingData,
+} from "../rules/index.js";
 import { moduleSizes } from "./partition.js";
 import { optionsOf, type RunSettings } from "./run-settings.js";
 import { streamSeed } from "./seeds.js";
@@ -18,45 +26,71 @@ export function networkShape(settings: RunSettings, shape: readonly number[]): [
   return [channels, height, width];
 }
 
-/** The network and its rule, initialised from the run's seed. */
-export function createRule(
-  settings: RunSettings,
-  dataset: { readonly shape: readonly number[]; readonly classes: number },
-  generators: { readonly dropout: Generator; readonly rule: Generator },
-  training: TrainingData,
-): LearningRule {
-  const { classes } = dataset;
+/** What images tell of the network: their shape `[C, H, W]`, and how many classes there are. */
+export interface ImageKind {
+  readonly shape: readonly number[];
+  readonly classes: number;
+}
+
+/** The backbone alone, on the run's device, initialised from the run's seed. */
+export function createBackbone(settings: RunSettings, { shape, classes }: ImageKind, dropout: Generator): Backbone {
   const model = entryOf(models, settings.model.name);
   const backbone = model.create(optionsOf(model, settings.model), {
-    inputShape: networkShape(settings, dataset.shape),
+    inputShape: networkShape(settings, shape),
     classes,
     generator: new Generator(streamSeed(settings.seed, "backbone")),
-    dropoutGenerator: generators.dropout,
+    dropoutGenerator: dropout,
   });
   // Initial values are the CPU's draws, the same on every device.
   if (settings.device !== "cpu") backbone.to({ device: settings.device });
+  return backbone;
+}
+
+/** The network and its rule, initialised from the run's seed. */
+export function createRule(
+  settings: RunSettings,
+  dataset: ImageKind,
+  generators: { readonly dropout: Generator; readonly rule: Generator },
+  training: TrainingData,
+): LearningRule {
+  const backbone = createBackbone(settings, dataset, generators.dropout);
   const loss = entryOf(losses, settings.objective.loss.name);
   const head = entryOf(heads, settings.objective.head.name);
   const rule = entryOf(rules, settings.rule.name);
-  const frozenStages = settings.retrain?.frozen ?? 0;
-  return rule.create(optionsOf(rule, settings.rule), {
+  const parts = {
     backbone,
     inputShape: trainingShape(settings.data.augment, dataset.shape),
-    classes,
+    classes: dataset.classes,
     precision: settings.precision,
-    moduleSizes: moduleSizes(settings.partition, backbone.stages.length, frozenStages),
-    frozenStages,
+    frozenStages: settings.retrain?.frozen ?? 0,
     classifier: settings.classifier,
     format: settings.format,
     schedule: { statistics: "fixed", ...settings.schedule } as Schedule,
     loss: { entry: loss, options: optionsOf(loss, settings.objective.loss) },
     head: { entry: head, options: optionsOf(head, settings.objective.head) },
     nhsic: settings.objective.nhsic,
+    reconstruction: settings.objective.reconstruction,
+    context: settings.match === null ? (settings.context as RuleContext["context"]) : null,
+    segments: settings.gradientCheckpointing,
     optimizer: { entry: entryOf(optimizers, settings.optimizer.name), settings: settings.optimizer },
     headGenerator: new Generator(streamSeed(settings.seed, "heads")),
+    contextGenerator: new Generator(streamSeed(settings.seed, "contexts")),
+    dropoutGenerator: generators.dropout,
     ruleGenerator: generators.rule,
     training,
-  });
+  };
+  const moduleSizes = sizesOf(settings, parts);
+  return rule.create(optionsOf(rule, settings.rule), { ...parts, moduleSizes });
+}
+
+/** How many stages each module holds; measured, where modules are to store alike. */
+function sizesOf({ partition, data }: RunSettings, parts: Omit<RuleContext, "moduleSizes">): number[] {
+  const { backbone, frozenStages, precision } = parts;
+  const isMeasured = typeof partition === "object" && "balance" in partition;
+  const cost = isMeasured
+    ? moduleCost({ ...parts, backbone: backbone.usePrecision(precision) }, data.batch)
+    : undefined;
+  return moduleSizes(partition, backbone.stages.length, frozenStages, cost);
 }
 
 /**

@@ -36,9 +36,7 @@ export function shapeOf(schema: z.ZodType): Shape {
 export function shapeAt(shape: Shape | undefined, path: Path): Shape | undefined {
   let current = shape;
   for (const part of path) {
-    const here: Shape | undefined = current;
-    const branches: readonly Shape[] = here?.anyOf ?? here?.oneOf ?? (here ? [here] : []);
-    current = branches
+    current = branchesOf(current)
       .map((branch) => {
         if (typeof part === "number") return branch.prefixItems?.[part] ?? branch.items;
         if (branch.properties && Object.hasOwn(branch.properties, part)) return branch.properties[part];
@@ -49,10 +47,15 @@ export function shapeAt(shape: Shape | undefined, path: Path): Shape | undefined
   return current;
 }
 
+/** The shapes a shape may be, choices within choices laid out flat. */
+function branchesOf(shape: Shape | undefined): readonly Shape[] {
+  if (shape === undefined) return [];
+  return (shape.anyOf ?? shape.oneOf)?.flatMap(branchesOf) ?? [shape];
+}
+
 /** Keys a map may have, or null where it may have any. */
 export function knownKeys(shape: Shape | undefined): string[] | null {
-  const branches = shape?.anyOf ?? shape?.oneOf ?? (shape ? [shape] : []);
-  const maps = branches.filter((branch) => branch.properties !== undefined);
+  const maps = branchesOf(shape).filter((branch) => branch.properties !== undefined);
   const open = (extra: Shape["additionalProperties"]) => extra !== undefined && extra !== false;
   if (maps.length === 0 || maps.some((map) => open(map.additionalProperties))) return null;
   return [...new Set(maps.flatMap((map) => Object.keys(map.properties ?? {})))];

@@ -1,6 +1,6 @@
 // Where a run computes: whether a device can be used, what is in its memory, and when its work is done. A GPU's work is
 // only started by the processor, so that what is timed must be waited for.
-import { cuda, Generator, memory, resetPeakBytes } from "@stopgrad/torch";
+import { cuda, Generator } from "@stopgrad/torch";
 
 /**
  * Why nothing can be trained on a device, one sentence without a full stop; null when it can. Loads libtorch, except for
@@ -30,22 +30,6 @@ export function prepareDevice(device: string): void {
   const refused = refusedDevice(device);
   if (refused !== null) throw new Error(refused);
   if (device !== "cpu") cuda.setDeterministic(true);
-}
-
-/** Bytes of tensors on a device; on a GPU blocks of the caching allocator, which are multiples of 512 bytes. */
-export function bytesOn(device: string): { live: number; peak: number } {
-  if (device === "cpu") {
-    const { liveBytes, peakBytes } = memory();
-    return { live: liveBytes, peak: peakBytes };
-  }
-  const { allocatedBytes, peakAllocatedBytes } = cuda.memory(device);
-  return { live: allocatedBytes, peak: peakAllocatedBytes };
-}
-
-/** Starts a new peak at the bytes that are live now. */
-export function resetPeakOn(device: string): void {
-  if (device === "cpu") resetPeakBytes();
-  else cuda.resetPeakBytes(device);
 }
 
 /** Waits until everything that was started on a device is done. */

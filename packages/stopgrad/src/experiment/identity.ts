@@ -8,11 +8,11 @@ const RESULTS_VERSION = 1;
 /**
  * What decides a run's result and whose it is: every setting, the experiment's and the variant's name and the seed, except
  *
- * - `checkpoint`, `data.evaluationBatch`: speed and memory only,
+ * - `checkpoint`, `parallel`, `data.evaluationBatch`: speed and memory only,
  * - the number of the GPU: `cuda:1` is `cuda` (but `cpu` and `cuda` round differently).
  */
 export function decidingSettings(run: RunSettings): Record<string, unknown> {
-  const { checkpoint, data, device, ...deciding } = run;
+  const { checkpoint, parallel, data, device, ...deciding } = run;
   const { evaluationBatch, ...decidingData } = data;
   const all = { ...deciding, data: decidingData, device: device.replace(/:\d+$/, ""), resultsVersion: RESULTS_VERSION };
   return withoutLaterDefaults(all);
@@ -20,10 +20,10 @@ export function decidingSettings(run: RunSettings): Record<string, unknown> {
 
 /** Settings that came later are left out where they say what was so before them: runs of before stay the same runs. */
 function withoutLaterDefaults(
-  all: Omit<RunSettings, "checkpoint" | "data"> & { data: object; resultsVersion: number },
+  all: Omit<RunSettings, "checkpoint" | "parallel" | "data"> & { data: object; resultsVersion: number },
 ) {
-  const { schedule, format, retrain, objective, data, ...rest } = all;
-  const { nhsic, ...parts } = objective;
+  const { schedule, format, retrain, objective, data, context, gradientCheckpointing, match, ...rest } = all;
+  const { nhsic, reconstruction, ...parts } = objective;
   const { augment, ...images } = data as Pick<RunSettings["data"], "augment">;
   const { flip, crop: given, ...views } = augment;
   const crop = given && (given.mode === "black" ? { padding: given.padding } : given);
@@ -32,10 +32,15 @@ function withoutLaterDefaults(
     ...rest,
     schedule: schedule.name === "simultaneous" ? schedule.name : schedule,
     ...(rest.classifier === "after" ? { format } : {}),
-    ...(retrain === null ? {} : { retrain }),
-    objective: nhsic === null ? parts : { ...parts, nhsic },
+    ...set({ retrain, context, gradientCheckpointing, match }),
+    objective: { ...parts, ...set({ nhsic, reconstruction }) },
     data: { ...images, augment: { flip, crop, ...Object.fromEntries(Object.entries(views).filter(isSet)) } },
   };
+}
+
+/** Without what is null. */
+function set(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
 }
 
 /** SHA-256 over the canonical JSON of the deciding settings, 64 lower-case hexadecimal digits. */

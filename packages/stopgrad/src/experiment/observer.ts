@@ -1,83 +1,31 @@
 // Takes measures of a network's stages on a fixed set of images: the same images, batches and order for every epoch,
 // stage and variant, in evaluation mode and without augmentation, so that all that changes is the network.
-import { cat, keep, noGrad, scope, type Tensor, TorchError } from "@stopgrad/torch";
+import { cat, keep, scope, type Tensor } from "@stopgrad/torch";
 import { type Normalisation, slice, type TensorSet } from "../data/loader.js";
-import {
-  batchMean,
-  MeasureError,
-  type MeasureName,
-  measures,
-  type PairMeasure,
-  type ProbeMeasure,
-} from "../measures/index.js";
+import { batchMean, type MeasureName, measures, type PairMeasure, type ProbeMeasure } from "../measures/index.js";
 import type { LearningRule } from "../rules/index.js";
+import {
+  attempt,
+  checked,
+  evaluating,
+  nothing,
+  type ObservedData,
+  type Observer,
+  type StageMeasurement,
+} from "./observation.js";
 import { DEFAULT_BATCHES, type ObserveSettings, optionsOf, type SampleSettings } from "./run-settings.js";
+import { StreamedObserver } from "./streamed-observer.js";
 
-export interface StageMeasurement {
-  stage: string;
-  /** `nhsicXZ`, `nhsicYZ` and so on: measure, then what it was taken between. */
-  key: string;
-  /** Mean over batches; NaN where it cannot be computed. */
-  value: number;
-  standardError: number | null;
-  /** Why it cannot be computed; null where it can. */
-  problem: string | null;
-}
-
-/** The run's images, as observers see them. */
-export interface ObservedData {
-  train: TensorSet;
-  test: TensorSet;
-  normalisation: Normalisation;
-  classes: number;
-}
-
-export interface Observer {
-  /**
-   * Measures every stage; the network is back in its mode afterwards. What cannot be computed (constant features, a
-   * ridge that is too small) is NaN with a problem: a measure that fails is no reason to stop training.
-   *
-   * @param breathe - called before each piece of work; what it throws ends the observation
-   */
-  observe(rule: LearningRule, breathe?: () => void): StageMeasurement[];
-  dispose(): void;
-}
+export type { ObservedData, Observer, StageMeasurement } from "./observation.js";
 
 export function createObserver(name: MeasureName, when: ObserveSettings, data: ObservedData): Observer {
   const measure = measures[name];
   const options = optionsOf(measure, when);
   if (measure.kind === "probe") return new ProbeObserver(measure, options, data);
+  if (measure.kind === "streamed") return new StreamedObserver(measure, options, data);
   const { batch, batches, split } = when as unknown as SampleSettings;
   const sample = { set: data[split], batch, batches: batches ?? DEFAULT_BATCHES, normalisation: data.normalisation };
   return new PairObserver(name, measure, options, sample);
-}
-
-const nothing = () => {};
-
-/** What `body` computes, or why it cannot: a refusal of the measure or of libtorch. Other errors are passed on. */
-function attempt<R>(body: () => R): { result: R; problem: null } | { result: null; problem: string } {
-  try {
-    return { result: body(), problem: null };
-  } catch (error) {
-    if (error instanceof MeasureError || error instanceof TorchError) return { result: null, problem: error.message };
-    throw error;
-  }
-}
-
-/** NaN and infinity are no measurement. */
-function checked(value: number): { value: number; problem: string | null } {
-  return Number.isFinite(value) ? { value, problem: null } : { value: Number.NaN, problem: `it came out as ${value}` };
-}
-
-/** Runs `body` in evaluation mode, without gradients. */
-function evaluating<R>(rule: LearningRule, body: () => R): R {
-  const wasTraining = rule.backbone.training;
-  rule.backbone.eval();
-  try {
-    return noGrad(body);
-  } finally {
-    rule.backbone.train(wasTraining);
-  }
 }
 
 /** Images a forward pass takes at a time when representations are collected. */
@@ -127,10 +75,9 @@ class ProbeObserver implements Observer {
           const reduced = scope(() => {
             const size = Math.min(COLLECTED_AT_ONCE, count - start);
             const { images } = slice(set, start, size, this.data.normalisation);
-            let features = rule.prepareObserved?.(images) ?? images;
-            return rule.backbone.stages.map((stage) => {
-              features = stage.forward(features);
-              return this.measure.reduce(features);
+            return rule.readStages(images, (output) => {
+              const features = this.measure.reduce(output);
+              return features === output ? output.clone() : features;
             });
           });
           for (const [at, features] of reduced.entries()) parts[at]!.push(features);
@@ -180,13 +127,9 @@ export class PairObserver implements Observer {
     evaluating(rule, () => {
       for (const fixed of this.#batches) {
         scope(() => {
-          let features = rule.prepareObserved?.(fixed.images) ?? fixed.images;
-          for (const [index, stage] of stages.entries()) {
+          rule.readStages(fixed.images, (output, index) => {
             breathe();
             const mine = found[index]!;
-            const output = stage.forward(features);
-            if (features !== fixed.images) features.dispose();
-            features = output;
             const factor = attempt(() => this.measure.factor(output, this.options));
             mine.problem ??= factor.problem;
             for (const pair of ["XZ", "YZ"] as const) {
@@ -195,7 +138,7 @@ export class PairObserver implements Observer {
               mine[pair].push(usable ? this.measure.combine(other, factor.result, this.options) : Number.NaN);
             }
             factor.result?.dispose();
-          }
+          });
         });
       }
     });

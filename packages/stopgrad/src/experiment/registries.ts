@@ -1,5 +1,6 @@
 // The registries put together: what an experiment file may name, and what validation asks of it.
 
+import { fusions } from "../contexts/index.js";
 import type { Dataset } from "../data/dataset.js";
 import { datasets } from "../data/index.js";
 import { heads } from "../heads/index.js";
@@ -17,7 +18,7 @@ import { defineSettings } from "./settings.js";
 export { entryOf };
 
 /** Everything by kind and name. */
-export const registries = { datasets, models, heads, losses, rules, schedules, optimizers, measures };
+export const registries = { datasets, models, heads, losses, rules, schedules, fusions, optimizers, measures };
 
 /** The schema of experiment files with everything that is registered. */
 export const settingsSchema = defineSettings(registries, {

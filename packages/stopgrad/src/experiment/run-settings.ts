@@ -1,9 +1,11 @@
 // The settings of one run, every default filled in: what an experiment file becomes, what the trainer is given and
 // what the store keeps. Beside the types, the schemas of everything that is the same for every registry entry.
 import { z } from "zod";
+import { selectionOptions } from "../contexts/selection.js";
 import { type AugmentSettings, augmentSettings } from "../data/augment-settings.js";
 import type { RegistryEntry } from "../registry.js";
 import type { Partition } from "./partition.js";
+import { type RateSchedule, rateScheduleSchema } from "./rate-schedule.js";
 
 /** A registry entry by name, and its options as its own schema returns them. */
 export interface NamedSettings {
@@ -23,8 +25,8 @@ export interface DataSettings extends NamedSettings {
 export interface OptimizerSettings extends NamedSettings {
   readonly learningRate: number;
   readonly weightDecay: number;
-  /** Learning rate times `gamma` after each of these epochs; null: constant. */
-  readonly schedule: { readonly milestones: readonly number[]; readonly gamma: number } | null;
+  /** How the rate changes over the epochs of a phase; null: constant. */
+  readonly schedule: RateSchedule | null;
 }
 
 /** When a measure is taken and on what, and its own options. Either `every` or `at` is set, never both. */
@@ -56,6 +58,23 @@ export interface NhsicSettings {
   readonly epsilon: number;
 }
 
+/** What each module but the first is given beside the module before it (arXiv 2312.07636). */
+export interface ContextSettings {
+  readonly fromInput: boolean;
+  readonly previousModules: number;
+  readonly fusion: NamedSettings;
+  /** Null: every path stays in use. */
+  readonly selection: { readonly tolerance: number; readonly after: number; readonly images: number } | null;
+  /** Compute a path's activations again for its backward pass instead of storing them. */
+  readonly recompute: boolean;
+}
+
+/** Weights of a decoder's error and of the label in modules' losses (arXiv 2101.10832). */
+export interface ReconstructionSettings {
+  readonly first: { readonly reconstruction: number; readonly label: number };
+  readonly last: { readonly reconstruction: number; readonly label: number };
+}
+
 /** A network whose lower stages were trained by another run and stay as they are (arXiv 2402.09050, table 2). */
 export interface RetrainSettings {
   /** A variant of the same file (the run of the same seed), another run's id, or a checkpoint file. */
@@ -64,6 +83,11 @@ export interface RetrainSettings {
   readonly frozen: number;
   /** The stages above: drawn anew, or taken over and trained on. */
   readonly init: "fresh" | "keep";
+}
+
+/** Modules learn beside each other, in worker processes; null workers: as many as there are processors for. */
+export interface ParallelSettings {
+  readonly workers: number | null;
 }
 
 /** When a checkpoint is written, beside the one at the end. Any of them decides; the result does not depend on it. */
@@ -101,7 +125,14 @@ export interface RunSettings {
     readonly head: NamedSettings;
     /** −weight · nHSIC of each module's output with the network's input, or with the module's; null: no such term. */
     readonly nhsic: NhsicSettings | null;
+    /** A decoder at each module with a local loss, weights from the first to the last of them; null: none. */
+    readonly reconstruction: ReconstructionSettings | null;
   };
+  readonly context: ContextSettings | null;
+  /** Segments of each module of which one has its activations in memory at a time; null: all are stored. */
+  readonly gradientCheckpointing: number | "square-root" | null;
+  /** `inference`: instead of getting its context, the network is widened until it costs as many multiply-adds there. */
+  readonly match: "inference" | null;
   /** Weights of the lower stages, from another run; null: all are drawn. */
   readonly retrain: RetrainSettings | null;
   readonly optimizer: OptimizerSettings;
@@ -113,6 +144,8 @@ export interface RunSettings {
   readonly device: string;
   /** Of tensor operations. Their number decides how sums are rounded, so it is a setting and not the machine's choice. */
   readonly threads: number;
+  /** Absent or null: one module after the other. The result does not depend on it. */
+  readonly parallel?: ParallelSettings | null;
   readonly checkpoint: CheckpointSettings;
 }
 
@@ -147,6 +180,12 @@ export const plainSettings = z.object({
     })
     .nullable()
     .default(null),
+  gradientCheckpointing: z
+    .union([z.boolean(), positive])
+    .nullable()
+    .default(null)
+    .transform((value) => (value === true ? "square-root" : value || null)),
+  match: z.enum(["inference"]).nullable().default(null),
   precision: z.enum(["float32", "bfloat16"]).default("float32"),
   device: z
     .string()
@@ -154,6 +193,12 @@ export const plainSettings = z.object({
     .meta({ expected: "cpu, cuda or cuda:1" })
     .default("cpu"),
   threads: positive.default(1),
+  parallel: z
+    .union([z.literal("modules"), z.boolean(), z.object({ workers: positive.nullable().default(null) })])
+    .nullable()
+    .transform((value) => (typeof value === "object" ? value : value === false ? null : { workers: null }))
+    .optional()
+    .meta({ expected: "modules, or a map such as { workers: 2 }" }),
   checkpoint: z
     .object({
       every: positive.default(1),
@@ -171,19 +216,11 @@ export const dataCommon = z.object({
   augment: augmentSettings.prefault({}),
 });
 
-const ascending = (list: readonly number[]) => list.every((item, i) => i === 0 || item > (list[i - 1] ?? 0));
-
-/** Default rate: papers.md 14.1 (arXiv 2402.09050, released configuration); gamma: PyTorch's MultiStepLR. */
+/** Default rate: papers.md 14.1 (arXiv 2402.09050, released configuration). */
 export const optimizerCommon = z.object({
   learningRate: z.number().positive().default(5e-4),
   weightDecay: z.number().nonnegative().default(0),
-  schedule: z
-    .object({
-      milestones: z.array(positive).min(1).refine(ascending, { error: "expected ascending epochs, each once" }),
-      gamma: z.number().positive().default(0.1),
-    })
-    .nullable()
-    .default(null),
+  schedule: rateScheduleSchema.nullable().default(null),
 });
 
 export const observeCommon = z.object({
@@ -209,6 +246,27 @@ export const nhsicSchema = z.object({
   of: z.enum(["output", "head"]).default("output"),
   sigma: z.number().positive().default(5),
   epsilon: z.number().positive().default(1e-5),
+});
+
+/** `context`, beside its fusion. */
+export const contextSchema = z.object({
+  fromInput: z.boolean().default(false),
+  previousModules: z.int().nonnegative().default(0),
+  selection: selectionOptions.nullable().default(null),
+  recompute: z.boolean().default(true),
+});
+
+const lossWeights = z.object({ reconstruction: z.number().nonnegative(), label: z.number().nonnegative() });
+
+/** `objective.reconstruction`. */
+export const reconstructionSchema = z.object({
+  decoder: z.boolean().default(true),
+  weights: z
+    .union([z.literal("published"), z.object({ first: lossWeights, last: lossWeights.optional() })])
+    .meta({ expected: "published, or { first: { reconstruction, label }, last: { reconstruction, label } }" })
+    .default("published"),
+  /** Whose weights where the two papers' code differs. */
+  source: z.enum(["infopro", "context-supply"]).default("infopro"),
 });
 
 export const nothingCommon = z.object({});

@@ -54,7 +54,9 @@ export interface RunOutcome {
  * share its memory, and how much one needs is not known before it trains: one after the other, unless `jobs` says.
  */
 export function sideBySide(runs: readonly RunSettings[], jobs: number | undefined): number {
-  const threads = Math.max(1, ...runs.map((run) => run.threads));
+  // Workers of modules have their own threads; as many as there are processors for leave none to another run.
+  const processesOf = ({ parallel }: RunSettings) => (parallel ? (parallel.workers ?? Number.POSITIVE_INFINITY) : 1);
+  const threads = Math.max(1, ...runs.map((run) => run.threads * processesOf(run)));
   const usual = runs.some(({ device }) => device !== "cpu") ? 1 : Math.floor(availableParallelism() / threads);
   return Math.max(1, Math.min(jobs ?? usual, runs.length));
 }

@@ -4,6 +4,8 @@
 // that a new model or loss needs no change here. Every mistake in the file is found before anything runs. Variants are
 // validated after merging, as they would run; a mistake is reported where it is written.
 import type { z } from "zod";
+import { selectionOptions } from "../contexts/selection.js";
+import { learningRateSchedules } from "../optimizers/learning-rate-schedules.js";
 import type { Registry } from "../registry.js";
 import { type Checked, checkMap, type Elsewhere, type Mistake, mistakeAt, outside, unknownKey } from "./check.js";
 import type { SettingsDocument } from "./document.js";
@@ -12,7 +14,10 @@ import { mergeLayers } from "./layers.js";
 import { applyOverride } from "./overrides.js";
 import { type Partition, parsePartition } from "./partition.js";
 import { formatProblem, type Problem, SettingsError } from "./problems.js";
+import { chosenWeights, publishedFor, type WrittenReconstruction } from "./reconstruction.js";
 import {
+  type ContextSettings,
+  contextSchema,
   type DataSettings,
   DEFAULT_BATCHES,
   dataCommon,
@@ -24,6 +29,7 @@ import {
   optimizerCommon,
   plainSettings,
   type RunSettings,
+  reconstructionSchema,
   type SampleSettings,
 } from "./run-settings.js";
 import { didYouMean, sameWord } from "./suggest.js";
@@ -33,6 +39,7 @@ import {
   meaninglessForRule,
   type SettingsHooks,
   type SettingsRegistries,
+  type SplitSizes,
   type ValidParts,
 } from "./together.js";
 import { depthReached, formatPath, isTree, type Path, show, type Tree, valueAt } from "./tree.js";
@@ -67,7 +74,7 @@ export interface Settings {
   expand(document: SettingsDocument, options?: ExpandOptions): Experiment;
 }
 
-const SECTIONS = ["data", "model", "rule", "partition", "schedule", "objective", "optimizer", "observe"];
+const SECTIONS = ["data", "model", "rule", "partition", "schedule", "objective", "context", "optimizer", "observe"];
 const VARIANT_KEYS = [...Object.keys(plainSettings.shape).filter((key) => key !== "name"), ...SECTIONS];
 const ONLY_AT_TOP = ["name", "variants"];
 const TOP_KEYS = [...ONLY_AT_TOP, ...VARIANT_KEYS];
@@ -304,7 +311,7 @@ function resolve(
   };
 
   const plain = take(checkPlain(tree, elsewhere));
-  const data = named(["data"], "dataset", registries.datasets, dataCommon) as DataSettings | undefined;
+  const givenData = named(["data"], "dataset", registries.datasets, dataCommon) as DataSettings | undefined;
   const model = named(["model"], "model", registries.models, nothingCommon);
   const rule = named(["rule"], "rule", registries.rules, nothingCommon, "partitioned");
   const schedule = named(["schedule"], "schedule", registries.schedules, nothingCommon, "simultaneous");
@@ -316,10 +323,19 @@ function resolve(
   const usualHead = lossEntry?.heads?.[0] ?? "linear";
   const head = named(["objective", "head"], "head", registries.heads, nothingCommon, usualHead);
   const nhsic = take(checkNhsic(valueAt(tree, ["objective", "nhsic"]), elsewhere), ["objective", "nhsic"]);
+  const reconstruction = take(checkReconstruction(valueAt(tree, ["objective", "reconstruction"]), elsewhere), [
+    "objective",
+    "reconstruction",
+  ]);
+  const context = take(checkContext(tree.context, elsewhere), ["context"]);
+  const fusion = context && named(["context", "fusion"], "fusion", registries.fusions, nothingCommon, "add");
   const observe = take(checkObserve(registries.measures, tree.observe ?? {}, outside("observe", elsewhere)), [
     "observe",
   ]);
-  const sizes = data ? (hooks.datasetSizes?.(data) ?? null) : null;
+  const looked = givenData && sizesOf(givenData, hooks);
+  if (looked?.mistake) mistakes.push(looked.mistake);
+  const data = looked?.mistake ? undefined : givenData;
+  const sizes = looked?.sizes ?? null;
   const filled = data && {
     ...data,
     train: data.train ?? sizes?.train ?? null,
@@ -350,6 +366,13 @@ function resolve(
       device: plain?.device,
       format: plain?.format,
       retrain: plain?.retrain,
+      context,
+      reconstruction,
+      match: plain?.match,
+      gradientCheckpointing: plain?.gradientCheckpointing,
+      parallel: plain?.parallel,
+      epochs: plain?.epochs,
+      optimizer: optimizer as OptimizerSettings | undefined,
     };
     mistakes.push(...impossibleTogether(parts, sizes, registries, hooks));
     mistakes.push(...impossibleParts(parts, registries));
@@ -357,6 +380,7 @@ function resolve(
   }
   if (mistakes.length > 0 || !plain || !filled || !model || !rule || !partition || !classifier) return { mistakes };
   if (!optimizer || !loss || !head || !observe || !schedule || nhsic === undefined) return { mistakes };
+  if (reconstruction === undefined || context === undefined || (context && !fusion)) return { mistakes };
   const settings: VariantSettings = {
     ...plain,
     name: plain.name,
@@ -366,11 +390,27 @@ function resolve(
     partition,
     classifier,
     schedule,
-    objective: { loss, head, nhsic },
+    objective: {
+      loss,
+      head,
+      nhsic,
+      reconstruction: reconstruction && chosenWeights(reconstruction, publishedFor(model, filled, partition)),
+    },
+    context: context && { ...context, fusion: fusion! },
     optimizer: optimizer as OptimizerSettings,
     observe: withBatches(observe, filled),
   };
   return { settings, mistakes };
+}
+
+/** How many images there are; a mistake where the data set's own options name something that is not there. */
+function sizesOf(data: DataSettings, hooks: SettingsHooks): { sizes: SplitSizes | null; mistake: Mistake | null } {
+  try {
+    return { sizes: hooks.datasetSizes?.(data) ?? null, mistake: null };
+  } catch (error) {
+    const path = "path" in data ? ["data", "path"] : ["data"];
+    return { sizes: null, mistake: mistakeAt(path, (error as Error).message) };
+  }
 }
 
 /** Mini-batches that were not counted: 8, or as many as the split holds. */
@@ -392,13 +432,42 @@ function checkPlain(tree: Tree, elsewhere: Elsewhere): Checked<z.output<typeof p
 
 function checkPartition(value: unknown): Checked<Partition> {
   const partition = parsePartition(value);
-  if (typeof partition !== "object" || "cuts" in partition) return { value: partition };
+  if (typeof partition !== "object" || !("mistakes" in partition)) return { value: partition };
   return { mistakes: partition.mistakes.map(({ at, message }) => mistakeAt(at, message)) };
+}
+
+/** `context`: a code that was written out, a map, or nothing. */
+function checkContext(value: unknown, elsewhere: Elsewhere): Checked<Omit<ContextSettings, "fusion"> | null> {
+  if (value === undefined || value === null) return { value: null };
+  if (!isTree(value)) {
+    const example = "none, a code such as R1E, or a map such as { fromInput: true, previousModules: 1 }";
+    return { mistakes: [mistakeAt([], `expected ${example}, got ${show(value)}`)] };
+  }
+  const { fusion: _, ...mine } = value;
+  const checked = checkMap(contextSchema, mine, outside("context", elsewhere), ["fusion"]);
+  if ("mistakes" in checked) return checked;
+  const { fromInput, previousModules } = checked.value;
+  return { value: fromInput || previousModules > 0 ? checked.value : null };
+}
+
+/** `objective.reconstruction`: a map, true, or nothing. */
+function checkReconstruction(value: unknown, elsewhere: Elsewhere): Checked<WrittenReconstruction | null> {
+  if (value === undefined || value === null || value === false) return { value: null };
+  const map = value === true ? {} : value;
+  if (!isTree(map)) {
+    const example = "a map such as { decoder: true, weights: published }";
+    return { mistakes: [mistakeAt([], `expected ${example}, got ${show(value)}`)] };
+  }
+  const checked = checkMap(reconstructionSchema, map, outside("objective", elsewhere));
+  if ("mistakes" in checked) return checked;
+  return { value: checked.value.decoder ? checked.value : null };
 }
 
 function checkObjectiveKeys(objective: unknown, registries: SettingsRegistries, elsewhere: Elsewhere): Checked<Tree> {
   if (!isTree(objective)) {
-    return { mistakes: [mistakeAt([], `expected a map with the keys loss, head, nhsic, got ${show(objective)}`)] };
+    return {
+      mistakes: [mistakeAt([], `expected a map with the keys ${OBJECTIVE_KEYS.join(", ")}, got ${show(objective)}`)],
+    };
   }
   const unknown = Object.keys(objective).filter((key) => !OBJECTIVE_KEYS.includes(key));
   if (unknown.length === 0) return { value: objective };
@@ -419,7 +488,7 @@ function checkObjectiveKeys(objective: unknown, registries: SettingsRegistries, 
   return { mistakes: unknown.map((key) => below(key) ?? unknownKey([key], OBJECTIVE_KEYS, elsewhere)) };
 }
 
-const OBJECTIVE_KEYS = ["loss", "head", "nhsic"];
+const OBJECTIVE_KEYS = ["loss", "head", "nhsic", "reconstruction"];
 
 /** `objective.nhsic`: a map, or nothing. */
 function checkNhsic(value: unknown, elsewhere: Elsewhere): Checked<NhsicSettings | null> {
@@ -439,11 +508,14 @@ function settingsElsewhere(registries: SettingsRegistries): Elsewhere {
     Object.values(registry).flatMap((entry) => Object.keys(entry.options.shape));
   add("", TOP_KEYS);
   add("optimizer.", [...Object.keys(optimizerCommon.shape), ...optionsIn(registries.optimizers)]);
-  add("optimizer.schedule.", ["milestones", "gamma"]);
+  add("optimizer.schedule.", optionsIn(learningRateSchedules));
   add("data.", [...Object.keys(dataCommon.shape), ...optionsIn(registries.datasets)]);
   add("data.augment.", ["preset", "flip", "crop", "resizedCrop", "jitter", "grey", "views"]);
   add("model.", optionsIn(registries.models));
   add("objective.", OBJECTIVE_KEYS);
+  add("context.", [...Object.keys(contextSchema.shape), "fusion"]);
+  add("context.selection.", Object.keys(selectionOptions.shape));
+  add("objective.reconstruction.", Object.keys(reconstructionSchema.shape));
   add("observe.", Object.keys(registries.measures));
   for (const [measure, entry] of Object.entries(registries.measures)) {
     add(`observe.${measure}.`, Object.keys({ ...observeOptions(entry).shape, ...entry.options.shape }));

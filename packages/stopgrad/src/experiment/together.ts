@@ -3,12 +3,16 @@ import { impossibleFor, trainingShape } from "../data/augment-settings.js";
 import type { Registry, RegistryEntry } from "../registry.js";
 import { type Mistake, mistakeAt } from "./check.js";
 import type { MeasureEntry } from "./entries.js";
-import { moduleCount, moduleSizes, type Partition } from "./partition.js";
+import { moduleCount, type Partition, requireModules } from "./partition.js";
+import { refusedSchedule } from "./rate-schedule.js";
+import { missingWeights, publishedFor, type WrittenReconstruction } from "./reconstruction.js";
 import {
+  type ContextSettings,
   type DataSettings,
   type NamedSettings,
   type NhsicSettings,
   type ObserveSettings,
+  type OptimizerSettings,
   optionsOf,
   type RetrainSettings,
   type RunSettings,
@@ -30,6 +34,7 @@ export interface SettingsRegistries {
     }
   >;
   readonly schedules: Registry;
+  readonly fusions: Registry;
   readonly optimizers: Registry;
   /** `smallestBatch`: the least images it is defined for, 2 unless said. */
   readonly measures: Registry<MeasureEntry & { readonly smallestBatch?: number }>;
@@ -81,17 +86,25 @@ export interface ValidParts {
   readonly schedule: NamedSettings | undefined;
   readonly format: RunSettings["format"] | undefined;
   readonly retrain: RetrainSettings | null | undefined;
+  readonly context: Omit<ContextSettings, "fusion"> | null | undefined;
+  readonly reconstruction: WrittenReconstruction | null | undefined;
+  readonly gradientCheckpointing: RunSettings["gradientCheckpointing"] | undefined;
+  readonly match: RunSettings["match"] | undefined;
+  readonly epochs: number | undefined;
+  readonly optimizer: OptimizerSettings | undefined;
   readonly observe: { readonly [measure: string]: ObserveSettings } | undefined;
   readonly device: string | undefined;
+  readonly parallel: RunSettings["parallel"];
 }
 
 /** @param sizes - of the data set, null where they are not known before the work */
 export function impossibleTogether(
-  { data, model, rule, partition, classifier, loss, head, observe, device, retrain }: ValidParts,
+  parts: ValidParts,
   sizes: SplitSizes | null,
   registries: SettingsRegistries,
   hooks: SettingsHooks,
 ): Mistake[] {
+  const { data, model, rule, partition, classifier, loss, head, observe, device, retrain, context, match } = parts;
   const mistakes: Mistake[] = [];
   const refuse = (path: Path, message: string) => mistakes.push(mistakeAt(path, message));
 
@@ -157,10 +170,25 @@ export function impossibleTogether(
     refuse(["retrain", "frozen"], message);
   } else if (stages !== null && partition !== undefined) {
     try {
-      modules = moduleSizes(partition, stages, retrain?.frozen ?? 0).length;
+      requireModules(partition, stages, retrain?.frozen ?? 0);
+      modules = moduleCount(partition) ?? stages - (retrain?.frozen ?? 0);
     } catch (error) {
       refuse(["partition"], `${(error as Error).message} (${model?.name})`);
     }
+  }
+  if (context && modules === 1 && rule?.name === "partitioned") {
+    refuse(["context"], "there is one module, which has none before it; cut the network, or use context: none");
+  }
+  if (parts.parallel) {
+    const problem = impossibleParallel(parts, modules, registries);
+    if (problem) refuse(["parallel", ...problem.path], problem.message);
+  }
+  if (match && model && !("width" in (registries.models[model.name]?.options.shape ?? {}))) {
+    refuse(["match"], `${model.name} has no width that could be changed`);
+  }
+  if (loss && classifier === "attached" && modules === 1 && registries.losses[loss.name]?.classifies === false) {
+    const message = `the only module would learn from the classifier alone and not from ${loss.name}; use detached or after`;
+    refuse(["classifier"], message);
   }
   const usesHeads = classifier !== "attached" || (partition !== undefined && modules !== 1);
   const heads = loss && registries.losses[loss.name]?.heads;
@@ -175,17 +203,11 @@ export function impossibleTogether(
 }
 
 /** How its rule, its loss and the way it is scheduled go together. */
-export function impossibleParts(
-  { data, classifier, loss, nhsic, schedule, format, rule }: ValidParts,
-  registries: SettingsRegistries,
-): Mistake[] {
+export function impossibleParts(parts: ValidParts, registries: SettingsRegistries): Mistake[] {
+  const { data, model, partition, classifier, loss, nhsic, schedule, format, rule, context, reconstruction } = parts;
   const mistakes: Mistake[] = [];
   const refuse = (path: Path, message: string) => mistakes.push(mistakeAt(path, message));
   const entry = loss && registries.losses[loss.name];
-  if (loss && entry?.classifies === false && classifier === "attached") {
-    const message = `${loss.name} gives no class scores: the classifier learns apart from it; use detached or after`;
-    refuse(["classifier"], message);
-  }
   if (format && (format.epochs !== null || format.learningRate !== null) && classifier !== "after") {
     refuse(["format"], "it concerns a classifier that learns when all else is done; add classifier: after");
   }
@@ -219,9 +241,97 @@ export function impossibleParts(
         : null;
     if (problem !== null) refuse(["schedule"], `asynchronous ${problem}; use sequential`);
   }
+  if (context) {
+    const problem = impossibleContext(parts, wanted, entry);
+    if (problem) refuse(problem.path, problem.message);
+  }
+  if (parts.match && context === null) {
+    refuse(["match"], "it widens the network to the cost of its context; say which context");
+  }
+  if (reconstruction && model && data && partition !== undefined) {
+    const missing = missingWeights(reconstruction, publishedFor(model, data, partition));
+    if (missing !== null) refuse(["objective", "reconstruction"], missing);
+  }
+  const unscheduled = impossibleRate(parts);
+  if (unscheduled !== null) refuse(["optimizer", "schedule"], unscheduled);
   if (nhsic && data && data.batch < 2)
     refuse(["objective", "nhsic"], `it needs batches of 2 images, got ${data.batch}`);
   return mistakes;
+}
+
+/** @param views - of each image that the loss compares */
+function impossibleContext(
+  { context, loss, schedule, retrain, epochs, rule }: ValidParts,
+  views: number,
+  entry: LossTraits | undefined,
+): { path: Path; message: string } | null {
+  if (rule && rule.name !== "partitioned") return null; // said elsewhere
+  if (entry?.propagatesLabels) {
+    return {
+      path: ["context"],
+      message: `${loss?.name} sends labels through the modules, for which there is no context`,
+    };
+  }
+  if (schedule?.name === "asynchronous") {
+    const message =
+      "asynchronous keeps what the module before gives, and not what else a context needs; use sequential";
+    return { path: ["schedule"], message };
+  }
+  if (retrain) {
+    return { path: ["context"], message: "weights of stages alone are taken over, not of contexts; leave out retrain" };
+  }
+  const { selection } = context!;
+  if (selection && views > 1) {
+    const message = `it asks for the loss of plain images, and ${loss?.name} compares ${views} augmented views`;
+    return { path: ["context", "selection"], message };
+  }
+  if (selection && epochs !== undefined && selection.after > epochs) {
+    const message = `expected at most the ${epochs} epochs of training, got ${selection.after}`;
+    return { path: ["context", "selection", "after"], message };
+  }
+  return null;
+}
+
+/**
+ * What keeps modules from learning beside each other.
+ * @param modules - how many there are; null where that is not known before the work
+ */
+function impossibleParallel(
+  { parallel, rule, schedule, classifier, loss, context, model, device }: ValidParts,
+  modules: number | null,
+  registries: SettingsRegistries,
+): { path: Path; message: string } | null {
+  if (rule && rule.name !== "partitioned") return null; // said elsewhere
+  const whole = (message: string) => ({ path: [], message });
+  if (modules === 1) return whole("there is one module, and nothing that could learn beside it; cut the network");
+  if (schedule && schedule.name !== "simultaneous") {
+    return whole(`a ${schedule.name} schedule trains one module at a time; use simultaneous`);
+  }
+  if (loss && registries.losses[loss.name]?.propagatesLabels) {
+    return whole(`${loss.name} sends labels through the modules, which ties them together`);
+  }
+  if (classifier === "after") {
+    return whole("a classifier that learns after all else has nothing beside it; use attached or detached");
+  }
+  if (context?.selection) return whole("a selection takes context paths out of use for all modules at once");
+  if (typeof model?.dropout === "number" && model.dropout > 0) {
+    return whole("masks of dropout are drawn for one module after the other; use dropout: 0");
+  }
+  if (device?.startsWith("cuda")) return whole(`modules on ${device} would wait for each other; use cpu`);
+  const { workers } = parallel!;
+  if (workers === null || modules === null || workers <= modules) return null;
+  return { path: ["workers"], message: `expected at most one for each of the ${modules} modules, got ${workers}` };
+}
+
+/** Why the learning rate cannot be scheduled so in one of the run's phases; null where it can. */
+function impossibleRate({ optimizer, epochs, format, classifier }: ValidParts): string | null {
+  if (!optimizer || epochs === undefined) return null;
+  const { schedule, learningRate } = optimizer;
+  const phases = [{ base: learningRate, epochs }];
+  if (format && classifier === "after") {
+    phases.push({ base: format.learningRate ?? learningRate, epochs: format.epochs ?? epochs });
+  }
+  return phases.map((phase) => refusedSchedule(schedule, phase)).find((message) => message !== null) ?? null;
 }
 
 /** What stands in settings that are written out in full where nothing was given. */
@@ -232,6 +342,10 @@ const unset: Readonly<Record<string, { readonly path: Path; readonly value: unkn
   loss: { path: ["objective", "loss"], value: "cross-entropy" },
   head: { path: ["objective", "head"], value: "linear" },
   nhsic: { path: ["objective", "nhsic"], value: null },
+  reconstruction: { path: ["objective", "reconstruction"], value: null },
+  context: { path: ["context"], value: null },
+  gradientCheckpointing: { path: ["gradientCheckpointing"], value: false },
+  parallel: { path: ["parallel"], value: false },
 };
 
 /** Settings that were given and mean nothing to the rule. @param given - what stands at a path, null for nothing */

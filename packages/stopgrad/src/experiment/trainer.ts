@@ -3,34 +3,39 @@
 import {
   all,
   countMultiplyAdds,
+  elementSize,
   Generator,
   isfinite,
   noGrad,
-  optim,
   scope,
   setThreads,
   type Tensor,
   TorchError,
   zeros,
 } from "@stopgrad/torch";
+import { trainingShape } from "../data/augment-settings.js";
 import { datasets } from "../data/index.js";
 import { EpochOrder, type Normalisation, normalisationOf, type TensorSet, tensorSet } from "../data/loader.js";
 import { placeOn } from "../data/transfer.js";
+import { bytesOn, resetPeakOn } from "../device-memory.js";
 import type { MeasureName } from "../measures/index.js";
 import { stageShapes } from "../models/index.js";
 import { entryOf } from "../registry.js";
-import type { LearningRule, Phase } from "../rules/index.js";
+import { type LearningRule, type Phase, StepMemory, type StepResult } from "../rules/index.js";
 import type { MetricPoint, RunEnvironment, RunSummary } from "../store/records.js";
 import { describeSystemError } from "../system-error.js";
 import { removeUnfinished, restoreCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
-import { createRule, networkShape, takeOver } from "./create-rule.js";
-import { bytesOn, generatorOn, prepareDevice, resetPeakOn, settle } from "./device.js";
+import { createRule, type ImageKind, networkShape, takeOver } from "./create-rule.js";
+import { generatorOn, prepareDevice, settle } from "./device.js";
 import { describeEnvironment } from "./environment.js";
 import { phaseOf, totalEpochs } from "./epochs.js";
 import { evaluate } from "./evaluate.js";
 import { settingsHash } from "./identity.js";
+import { matchedSettings } from "./match-cost.js";
 import { createObserver, logSpacedSteps, type Observer } from "./observer.js";
+import { ModulePipeline, type NamedReport, type PipelineStep } from "./parallel.js";
 import type { TrainingEvent, TrainingJob } from "./protocol.js";
+import { scheduledRate } from "./rate-schedule.js";
 import { type ObserveSettings, optionsOf, type RunSettings } from "./run-settings.js";
 import { streamSeed } from "./seeds.js";
 
@@ -64,7 +69,7 @@ export async function train(job: TrainingJob, hooks: TrainingHooks): Promise<voi
     try {
       await run.go();
     } finally {
-      run.rule.dispose();
+      run.dispose();
     }
   } catch (error) {
     await hooks.emit({ type: "failed", message: describeSystemError(error) ?? (error as Error).message });
@@ -77,13 +82,23 @@ class Training {
   #secondsToFirstStep: number | null = null;
   /** When the last checkpoint was written, or training began. */
   #savedAt = performance.now();
+  /** Null where modules learn one after the other, in this process. */
+  #pipeline: ModulePipeline | null = null;
+  /** What the workers said last. */
+  #reports: readonly NamedReport[] = [];
+  /** Batches that the workers have: their numbers in the epoch, and images. */
+  readonly #underWay: { readonly step: number; readonly count: number }[] = [];
+  /** Whether a step that is on its way watches its memory. */
+  #isWatching = false;
 
   private constructor(
     private readonly job: TrainingJob,
     private readonly hooks: TrainingHooks,
     private readonly environment: Promise<RunEnvironment>,
+    /** The job's settings, with the width that was found where a cost is to be matched. */
+    private readonly trained: RunSettings,
     readonly rule: LearningRule,
-    private readonly data: { train: TensorSet; test: TensorSet; normalisation: Normalisation },
+    private readonly data: { train: TensorSet; test: TensorSet; normalisation: Normalisation; kind: ImageKind },
     private readonly observers: readonly { name: string; when: ObserveSettings; observer: Observer }[],
     private readonly generators: { order: Generator; augmentation: Generator; dropout: Generator; rule: Generator },
     /** Bytes of tensors that are no part of training: the data set and what observers hold. */
@@ -114,6 +129,7 @@ class Training {
       train: placeOn(tensorSet(dataset.train, settings.data.train, dataset, 0), device),
       test: placeOn(tensorSet(dataset.test, settings.data.test, dataset, 0), device),
       normalisation: normalisationOf(dataset, device),
+      kind: { shape: dataset.shape, classes: dataset.classes },
     };
     const observers = Object.entries(settings.observe).map(([name, when]) => ({
       name,
@@ -128,12 +144,14 @@ class Training {
       dropout: generatorOn(device, streamSeed(settings.seed, "dropout")),
       rule: new Generator(streamSeed(settings.seed, "rule")),
     };
-    const rule = createRule(settings, dataset, generators, {
+    const training = {
       set: data.train,
       normalisation: data.normalisation,
       batch: TRAINING_DATA_AT_ONCE,
       scratch: job.directory,
-    });
+    };
+    const trained = settings.match === null ? settings : matchedSettings(settings, dataset, training);
+    const rule = createRule(trained, dataset, generators, training);
     const state: TrainingState = {
       epoch: 0,
       stepInEpoch: 0,
@@ -145,7 +163,7 @@ class Training {
       running: emptyRunning(),
       trainAccuracy: 0,
       testAccuracy: 0,
-      stages: stageShapes(rule.backbone, networkShape(settings, dataset.shape)).map((shape, at) => ({
+      stages: stageShapes(rule.backbone, networkShape(trained, dataset.shape)).map((shape, at) => ({
         name: rule.backbone.stages[at]!.name,
         shape: [...shape],
         nhsicXZ: null,
@@ -154,10 +172,10 @@ class Training {
         probeTest: null,
       })),
     };
-    const training = new Training(job, hooks, environment, rule, data, observers, generators, otherBytes, state);
-    if (job.resume) await training.#resume();
-    if (job.retrainFrom && training.#state.step === 0) takeOver(rule, settings, job.retrainFrom);
-    return training;
+    const run = new Training(job, hooks, environment, trained, rule, data, observers, generators, otherBytes, state);
+    if (job.resume) await run.#resume();
+    if (job.retrainFrom && run.#state.step === 0) takeOver(rule, settings, job.retrainFrom);
+    return run;
   }
 
   async #resume(): Promise<void> {
@@ -201,6 +219,7 @@ class Training {
     const totalSteps = epochs * this.#stepsPerEpoch;
     const environment = await this.environment;
     await this.hooks.emit({ type: "started", environment, epochs, totalSteps, step: this.#state.step });
+    if (settings.parallel) this.#pipeline = await this.#startWorkers();
     this.#savedAt = performance.now();
     try {
       this.#enterPhase();
@@ -217,6 +236,24 @@ class Training {
     await this.hooks.emit({ type: "completed", summary: this.#summary() });
   }
 
+  #startWorkers(): Promise<ModulePipeline> {
+    const { settings } = this.job;
+    const { kind, train, normalisation } = this.data;
+    return ModulePipeline.start({
+      settings: this.trained,
+      images: kind,
+      trainedShape: trainingShape(settings.data.augment, kind.shape),
+      normalisation,
+      rule: this.rule,
+      batch: Math.min(settings.data.batch, train.count),
+    });
+  }
+
+  dispose(): void {
+    this.#pipeline?.close();
+    this.rule.dispose();
+  }
+
   /** @throws Stopped when the run should end here. Wherever this is called, a checkpoint can be taken. */
   #breathe = (): void => {
     if (this.hooks.shouldStop()) throw new Stopped();
@@ -228,6 +265,7 @@ class Training {
     const state = this.#state;
     this.#enterPhase();
     await this.#trainEpoch(epochs, totalSteps);
+    this.rule.endEpoch?.(this.#phase.epoch + 1, this.#breathe);
     const { running } = state;
     const isLast = state.epoch + 1 === epochs;
     const predicts = running.correct !== null;
@@ -244,6 +282,11 @@ class Training {
       this.#point("seconds", state.seconds),
       this.#point("imagesPerSecond", running.seen / running.seconds),
       this.#point("peakBytes", state.peakBytes),
+      ...this.#reports.flatMap(({ worker, peakBytes, queueBytes, busySeconds, processorSeconds }) => [
+        this.#point("workerPeakBytes", peakBytes + queueBytes, worker),
+        this.#point("workerBusySeconds", busySeconds, worker),
+        this.#point("workerProcessorSeconds", processorSeconds, worker),
+      ]),
       ...this.#evaluateTest(),
       ...(await this.#observe(
         ({ every, at }) =>
@@ -264,7 +307,8 @@ class Training {
     const { batch, augment } = settings.data;
     const state = this.#state;
     const { running } = state;
-    const dense = state.epoch === 0 ? logSpacedSteps(this.#stepsPerEpoch) : new Set<number>();
+    const isDense = state.epoch === 0 && this.observers.some(({ when }) => when.firstEpoch);
+    const dense = isDense ? logSpacedSteps(this.#stepsPerEpoch) : new Set<number>();
 
     this.rule.setLearningRate(this.#learningRate());
     this.generators.order.manualSeed(streamSeed(settings.seed, `order/${state.epoch}`));
@@ -293,13 +337,15 @@ class Training {
       while (state.stepInEpoch < order.batches) {
         // Measured before the step that follows, so that a run that goes on from here measures it again.
         if (dense.has(state.stepInEpoch)) {
+          await this.#gather();
           pause();
           await this.#record(await this.#observe(({ firstEpoch }) => firstEpoch));
           goOn();
         }
-        this.#step(order, augment);
+        if (this.#pipeline) await this.#feed(this.#pipeline, order, augment);
+        else this.#step(order, augment);
         const now = performance.now();
-        if (now - progressAt > PROGRESS_EVERY) {
+        if (now - progressAt > PROGRESS_EVERY && running.seen > 0) {
           progressAt = now;
           const { epoch, step } = state;
           void this.hooks.emit({
@@ -317,12 +363,14 @@ class Training {
           await new Promise(setImmediate);
         }
         if (this.hooks.shouldStop() || this.#isCheckpointDue()) {
+          await this.#gather();
           pause();
           this.#breathe();
           this.#save();
           goOn();
         }
       }
+      await this.#gather();
       pause();
     } finally {
       order.dispose();
@@ -347,27 +395,97 @@ class Training {
         this.rule.views,
       );
       const step = () => this.rule.step(batch, () => order.fetchAhead(state.stepInEpoch + 1));
+      const memory = this.#memoryOfStep();
       const result = state.stepInEpoch === 0 ? this.#countedStep(step, batch.labels.size(0)) : step();
-      const wrong = result.losses.find(({ loss }) => !Number.isFinite(loss));
-      if (wrong) {
-        throw new Error(
-          `the loss of ${wrong.module} became ${wrong.loss} in epoch ${state.epoch + 1}, step ${state.stepInEpoch + 1} ` +
-            this.#divergenceHint(),
-        );
-      }
-      const count = batch.labels.size(0);
-      const { running } = state;
-      running.seen += count;
-      running.correct = result.correct === null || running.correct === null ? null : running.correct + result.correct;
-      running.loss += result.loss * count;
-      for (const { module, loss } of result.losses) {
-        running.localLosses[module] = (running.localLosses[module] ?? 0) + loss * count;
-      }
-      state.images += count;
+      if (memory) this.#keepMemory(memory);
+      this.#account(result, state.stepInEpoch, batch.labels.size(0));
     });
     state.stepInEpoch += 1;
     state.step += 1;
     if (state.step === 1) this.#secondsToFirstStep = (Date.now() - this.job.startedAt) / 1000;
+  }
+
+  /** Adds what a step found. @param step - its number in the epoch, from 0 */
+  #account(result: StepResult, step: number, count: number): void {
+    const state = this.#state;
+    const wrong = result.losses.find(({ loss }) => !Number.isFinite(loss));
+    if (wrong) {
+      throw new Error(
+        `the loss of ${wrong.module} became ${wrong.loss} in epoch ${state.epoch + 1}, step ${step + 1} ` +
+          this.#divergenceHint(),
+      );
+    }
+    const { running } = state;
+    running.seen += count;
+    running.correct = result.correct === null || running.correct === null ? null : running.correct + result.correct;
+    running.loss += result.loss * count;
+    for (const { module, loss } of result.losses) {
+      running.localLosses[module] = (running.localLosses[module] ?? 0) + loss * count;
+    }
+    state.images += count;
+  }
+
+  /** As `#step`, with workers: hands the next batch over, and accounts for steps that are done. */
+  async #feed(
+    pipeline: ModulePipeline,
+    order: EpochOrder,
+    augmentation: RunSettings["data"]["augment"],
+  ): Promise<void> {
+    const state = this.#state;
+    await pipeline.room();
+    this.#takeResults(pipeline);
+    scope(() => {
+      const { normalisation } = this.data;
+      const { views } = this.rule;
+      const batch = order.get(state.stepInEpoch, normalisation, augmentation, this.generators.augmentation, views);
+      const isLate = state.step > 0 || this.#stepsPerEpoch === 1;
+      const isWatched = isLate && !state.moduleBytes && !this.#isWatching;
+      this.#isWatching ||= isWatched;
+      pipeline.feed(batch, { learningRate: this.#learningRate(), isCounted: state.stepInEpoch === 0, isWatched });
+      this.#underWay.push({ step: state.stepInEpoch, count: batch.labels.size(0) });
+    });
+    state.stepInEpoch += 1;
+    state.step += 1;
+  }
+
+  #takeResults(pipeline: ModulePipeline): void {
+    for (const result of pipeline.results()) this.#takeResult(result);
+  }
+
+  /** What a step of all workers found, in the order in which batches were handed over. */
+  #takeResult(result: PipelineStep): void {
+    const state = this.#state;
+    const { step, count } = this.#underWay.shift()!;
+    this.#account(result, step, count);
+    if (result.multiplyAdds !== null) state.trainingMultiplyAdds += result.multiplyAdds / count;
+    if (result.memory) state.moduleBytes = [...result.memory];
+    if (state.epoch === 0 && step === 0) this.#secondsToFirstStep = (Date.now() - this.job.startedAt) / 1000;
+  }
+
+  /** Waits for all batches that are on their way and takes the workers' weights over; nothing where there are none. */
+  async #gather(): Promise<void> {
+    const pipeline = this.#pipeline;
+    if (!pipeline) return;
+    this.#reports = await pipeline.gather();
+    this.#takeResults(pipeline);
+    const peaks = this.#reports.map(({ peakBytes, queueBytes }) => peakBytes + queueBytes);
+    this.#state.peakBytes = Math.max(this.#state.peakBytes, ...peaks);
+  }
+
+  /** Watches the run's second step, in which gradients and the optimizer's state are there already; the first of one. */
+  #memoryOfStep(): StepMemory | null {
+    const { step, moduleBytes } = this.#state;
+    const isLate = step > 0 || this.#stepsPerEpoch === 1;
+    if (moduleBytes || !isLate || !this.rule.watchMemory) return null;
+    this.#state.peakBytes = Math.max(this.#state.peakBytes, bytesOn(this.job.settings.device).peak - this.otherBytes);
+    const memory = new StepMemory(this.job.settings.device);
+    this.rule.watchMemory(memory);
+    return memory;
+  }
+
+  #keepMemory({ modules, peak }: StepMemory): void {
+    this.#state.moduleBytes = modules;
+    this.#state.peakBytes = Math.max(this.#state.peakBytes, peak - this.otherBytes);
   }
 
   #divergenceHint(): string {
@@ -394,10 +512,10 @@ class Training {
 
   /** Each phase begins its schedule anew. */
   #learningRate(): number {
-    const { schedule } = this.job.settings.optimizer;
+    const { optimizer, epochs } = this.job.settings;
     const { phase, epoch } = this.#phase;
-    const learningRate = phase.learningRate ?? this.job.settings.optimizer.learningRate;
-    return schedule ? optim.multiStep(learningRate, epoch, schedule) : learningRate;
+    const base = phase.learningRate ?? optimizer.learningRate;
+    return scheduledRate(optimizer.schedule, { base, epoch, epochs: phase.epochs ?? epochs });
   }
 
   #evaluate(set: TensorSet): { loss: number; accuracy: number } {
@@ -418,7 +536,7 @@ class Training {
   #requireFiniteWeights(): void {
     scope(() => {
       for (const [name, tensor] of this.rule.stateDict()) {
-        const isWeight = /^(backbone|heads)\./.test(name) && tensor.dtype.includes("float");
+        const isWeight = /^(backbone|heads|contexts)\./.test(name) && tensor.dtype.includes("float");
         if (!isWeight || scope(() => all(isfinite(tensor)).item()) !== 0) continue;
         throw new Error(`${name} became NaN or infinite ${this.#afterStep()} ${this.#divergenceHint()}`);
       }
@@ -473,6 +591,7 @@ class Training {
 
   #summary(): RunSummary {
     const { seconds, images, peakBytes, trainAccuracy, testAccuracy, stages, epoch } = this.#state;
+    const contexts = this.rule.contextPaths?.();
     return {
       epochs: epoch,
       seconds,
@@ -484,10 +603,27 @@ class Training {
       parameters: {
         backbone: countParameters(this.rule.backbone.parameters()),
         heads: countParameters(this.rule.auxiliary?.parameters() ?? []),
+        ...(this.rule.context ? { contexts: countParameters(this.rule.context.parameters()) } : {}),
       },
+      memory: this.#memory(),
+      ...(contexts ? { contexts } : {}),
+      ...(this.job.settings.match === null ? {} : { matchedWidth: this.trained.model.width as number }),
       cost: this.#cost(),
       stages,
     };
+  }
+
+  #memory(): RunSummary["memory"] {
+    const { moduleBytes } = this.#state;
+    if (!moduleBytes) return null;
+    const { backbone, auxiliary, context } = this.rule;
+    const networks = [backbone, auxiliary, context].map((network) => network?.stateDict().values() ?? []);
+    const [parameters, heads, contexts] = networks.map(bytesIn) as [number, number, number];
+    const trained = [backbone, auxiliary, context].flatMap((network) => network?.parameters() ?? []);
+    const inWorkers = this.#reports.reduce((sum, { gradientBytes }) => sum + gradientBytes, 0);
+    const gradients = inWorkers + scope(() => bytesIn(trained.flatMap(({ grad }) => grad ?? [])));
+    const optimizer = scope(() => bytesIn([...this.rule.stateDict()].flatMap(optimizerTensor)));
+    return { parameters, heads, contexts, gradients, optimizer, modules: moduleBytes };
   }
 
   /** Multiply-adds for one image. */
@@ -514,7 +650,23 @@ class Training {
   }
 }
 
-const STAGE_MEASURES = ["nhsicXZ", "nhsicYZ", "probeTrain", "probeTest"] as const;
+function bytesIn(tensors: Iterable<Tensor>): number {
+  return [...tensors].reduce((sum, { numel, dtype }) => sum + numel * elementSize(dtype), 0);
+}
+
+function optimizerTensor([name, tensor]: [string, Tensor]): Tensor[] {
+  return name.startsWith("optimizer.") ? [tensor] : [];
+}
+
+const STAGE_MEASURES = [
+  "nhsicXZ",
+  "nhsicYZ",
+  "probeTrain",
+  "probeTest",
+  "informationY",
+  "informationAccuracy",
+  "reconstructionError",
+] as const;
 
 /** Whether a stage's summary has a place for this measure's latest value. */
 function isStageMeasure(key: string): key is (typeof STAGE_MEASURES)[number] {

@@ -72,7 +72,8 @@ export function checkKeys(
     }
     mistakes.push(unknownKey([key], known, elsewhere));
     const meant = nearest(key, known);
-    if (meant === undefined || meant === "variants") continue;
+    const belongsElsewhere = elsewhere(key)?.endsWith(`.${key}`);
+    if (meant === undefined || meant === "variants" || belongsElsewhere) continue;
     const present = Object.hasOwn(tree, meant) ? tree[meant] : undefined;
     if (present === undefined) {
       tree = writeOut(withKey(tree, meant, value));

@@ -8,7 +8,7 @@ export const crossEntropy: LocalLoss = {
   source: "arXiv 2402.09050, eq. 13",
   options: z.strictObject({}),
   classifies: true,
-  heads: ["linear", "mlp"],
+  heads: ["linear", "mlp", "auxiliary"],
   outputs: "classes",
   compute: (_, { output, labels }) => crossEntropyOf(output, labels),
 };

@@ -18,7 +18,7 @@ export const simclr: LocalLoss = {
   source: "arXiv 2002.05709 (NT-Xent)",
   options,
   classifies: false,
-  heads: ["projection", "linear", "mlp", "none"],
+  heads: ["projection", "linear", "mlp", "none", "auxiliary"],
   outputs: "features",
   views: () => 2,
   compute(given, { output, labels, views }) {

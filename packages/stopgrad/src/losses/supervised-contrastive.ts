@@ -25,7 +25,7 @@ export const supervisedContrastive: LocalLoss = {
   source: "arXiv 2004.11362; arXiv 2402.09050, eq. 14",
   options,
   classifies: false,
-  heads: ["linear", "mlp", "none", "projection"],
+  heads: ["linear", "mlp", "none", "projection", "auxiliary"],
   outputs: "features",
   views: (given) => options.parse(given).views,
   compute(given, { output, labels, views }) {

@@ -50,7 +50,70 @@ export interface ProbeMeasure extends RegistryEntry {
   fit(features: SplitFeatures, options: Options, breathe?: () => void): { train: number; test: number };
 }
 
-export type Measure = PairMeasure | ProbeMeasure;
+/** What a streamed measure looks at, and how often. */
+export interface StreamPlan {
+  /** All stages; those in which the rule's modules end; or those in which this many equal modules would end. */
+  readonly stages: "all" | "ends" | number;
+  /** Passes over the training images. */
+  readonly epochs: number;
+  /** Images used of each split, or as many as there are; null: all. */
+  readonly train: number | null;
+  readonly test: number | null;
+  readonly batch: number;
+}
+
+/** A stage as a streamed measure sees it. */
+export interface StreamedStage {
+  /** Of its output, without the batch: `[C, H, W]`, `[T, D]` or `[D]`. */
+  readonly shape: readonly number[];
+  /** Of the last map in the backbone; undefined where there is none. */
+  readonly final: readonly number[] | undefined;
+  /** `[C, H, W]` of the images. */
+  readonly image: readonly number[];
+  readonly classes: number;
+  readonly device: string;
+}
+
+/** A batch of images, and what a stage makes of them. */
+export interface StreamedBatch {
+  /** `[N, …shape]` float32, without a gradient. */
+  readonly output: Tensor;
+  /** `[N, C, H, W]` in [0, 1]. */
+  readonly pixels: Tensor;
+  /** int64 `[N]`. */
+  readonly labels: Tensor;
+}
+
+/** Small networks in training on one stage's representations. */
+export interface StreamedFit {
+  /**
+   * One step.
+   * @param done - the part of all steps that is over, 0 at the first
+   * @throws MeasureError for NaN or infinity
+   */
+  learn(batch: StreamedBatch, done: number): void;
+  /** Takes a batch of test images into account. @throws MeasureError for NaN or infinity */
+  score(batch: StreamedBatch): void;
+  /** What was found on all test images: a number for each of the measure's keys. */
+  result(): Readonly<Record<string, number>>;
+  dispose(): void;
+}
+
+/**
+ * A measure that trains small networks on stages' representations while batches of images pass through the network, so
+ * that no representation is kept: maps of many images are larger than what trains on them.
+ */
+export interface StreamedMeasure extends RegistryEntry {
+  readonly kind: "streamed";
+  /** It takes no mini-batch settings of measures that are means over batches. */
+  readonly sampled: false;
+  /** What it finds of a stage. */
+  readonly keys: readonly string[];
+  plan(options: Options): StreamPlan;
+  begin(stage: StreamedStage, options: Options): StreamedFit;
+}
+
+export type Measure = PairMeasure | ProbeMeasure | StreamedMeasure;
 
 /** A measure cannot be computed from what was given. The message says what was expected and what came. */
 export class MeasureError extends Error {

@@ -81,6 +81,31 @@ export function forwardThrough(stages: readonly Stage[], input: Tensor): Tensor 
   });
 }
 
+/**
+ * The same, and what `read` makes of each stage's output, first to last. What it returns lives on; the output does not,
+ * so that it may not be returned itself.
+ * @param enter - what stage `at` is given of the output below it; it may return it as it is
+ */
+export function readThrough<R>(
+  stages: readonly Stage[],
+  input: Tensor,
+  read: (output: Tensor, at: number) => R,
+  enter: (features: Tensor, at: number) => Tensor = (features) => features,
+): R[] {
+  return scope(() => {
+    let features = input;
+    return stages.map((stage, at) => {
+      const { output, found } = scope(() => {
+        const output = stage.forward(enter(features, at));
+        return { output, found: read(output, at) };
+      });
+      if (features !== input) features.dispose();
+      features = output;
+      return found;
+    });
+  });
+}
+
 /** What a model is built for. */
 export interface BackboneContext {
   /** `[C, H, W]` of the images. */

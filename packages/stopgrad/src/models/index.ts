@@ -13,6 +13,7 @@ export {
   type FeatureShape,
   forwardThrough,
   type Model,
+  readThrough,
   Stage,
   stageShapes,
 } from "./backbone.js";

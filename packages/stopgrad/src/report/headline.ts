@@ -10,7 +10,7 @@ import {
   hasNoSpread,
   planeSummaries,
   sharedSeeds,
-} from "./tables.js";
+} from "./tables/index.js";
 
 export interface Headline {
   /** What was compared, on what. */

@@ -11,7 +11,7 @@ import { headline } from "./headline.js";
 import { pageScript, styleSheet } from "./page.js";
 import { renderSvg } from "./render.js";
 import { renderCsv, renderHtml, renderMarkdown, type Table } from "./table.js";
-import { reportTables } from "./tables.js";
+import { reportTables } from "./tables/index.js";
 
 export interface ReportOptions {
   /** Heading; the experiment's name unless given. */
@@ -71,7 +71,12 @@ function page(
     {
       id: "results",
       title: "Results",
-      content: [...table("results"), ...table("costs"), ...table("runs-without-result")].join("\n"),
+      content: [
+        ...table("results"),
+        ...table("costs"),
+        ...table("context-paths"),
+        ...table("runs-without-result"),
+      ].join("\n"),
     },
     {
       id: "plane",
@@ -88,7 +93,17 @@ function page(
       title: "Learning curves",
       content: [...chart("learning-curves"), ...chart("linear-separability")].join("\n"),
     },
-    { id: "cost", title: "Cost", content: chart("cost").join("\n") },
+    { id: "information", title: "Information over depth", content: chart("information").join("\n") },
+    {
+      id: "cost",
+      title: "Cost",
+      content: [
+        ...chart("cost"),
+        ...table("memory"),
+        ...chart("memory-of-modules"),
+        ...table("memory-of-modules"),
+      ].join("\n"),
+    },
     {
       id: "settings",
       title: "Settings and versions",

@@ -4,9 +4,11 @@ export {
   type ChartSpec,
   chartNames,
   costChart,
+  informationChart,
   informationPlaneChart,
   learningCurvesChart,
   linearSeparabilityChart,
+  memoryChart,
   nhsicOverEpochsChart,
   reportCharts,
   variantColours,
@@ -28,9 +30,12 @@ export {
   textCell,
 } from "./table.js";
 export {
+  contextsTable,
   costsTable,
   differenceToReference,
   differingSettingsTable,
+  memoryTable,
+  moduleMemoryTable,
   planeOverStagesTable,
   planeSummaries,
   planeTable,
@@ -40,6 +45,6 @@ export {
   sharedSettingsTable,
   tableNames,
   withoutResultTable,
-} from "./tables.js";
+} from "./tables/index.js";
 export { renderComparison } from "./terminal.js";
 export { reportFolder, writeReport } from "./write.js";

@@ -8,7 +8,7 @@ import { chartNames } from "./charts/index.js";
 import type { ReportRun } from "./comparison.js";
 import { buildReport, type ReportOptions } from "./html.js";
 import { renderCsv, renderMarkdown } from "./table.js";
-import { tableNames } from "./tables.js";
+import { tableNames } from "./tables/index.js";
 
 /**
  * The folder name for an experiment's report, safe on every file system: the name itself where it is its own slug,

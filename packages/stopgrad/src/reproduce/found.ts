@@ -25,9 +25,25 @@ export class FoundRun {
     this.phaseEpochs = Number(run.record.settings.epochs);
   }
 
+  /** Most bytes of live tensors during a training step. */
+  get peakBytes(): number {
+    return this.#run.record.summary!.peakBytes;
+  }
+
+  /** Multiply-adds for one image at inference, of what a rule adds to the backbone too; null where none were counted. */
+  get inferenceMultiplyAdds(): number | null {
+    const inference = this.#run.record.summary!.cost?.inference;
+    return inference === undefined ? null : inference.backbone + inference.extras;
+  }
+
   /** Names of the stages whose nHSIC was measured, in network order. */
   get stages(): string[] {
     return this.#run.record.summary!.stages.filter((stage) => stage.nhsicXZ !== null).map(({ name }) => name);
+  }
+
+  /** Names of all stages, in network order. */
+  get allStages(): string[] {
+    return this.#run.record.summary!.stages.map(({ name }) => name);
   }
 
   /** A number over training; of a stage where one is named. */

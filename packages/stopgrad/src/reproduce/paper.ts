@@ -10,6 +10,9 @@ export const scales = ["smoke", "small", "paper"] as const;
  */
 export type Scale = (typeof scales)[number];
 
+/** An accuracy that is published, in [0, 1]; with its standard deviation where that is too. */
+export type Published = number | { readonly mean: number; readonly std: number };
+
 /** One experiment file of an item. */
 export interface Part {
   /** Kebab-case, for example `mnist`; the item's only part has the item's id. */
@@ -36,7 +39,7 @@ export interface Item {
   /** Other names → the part they mean, null for all parts. */
   readonly aliases?: { readonly [alias: string]: string | null };
   /** Accuracies that the paper gives, in [0, 1]: part → variant. What is not here is not known. */
-  readonly published?: { readonly [part: string]: { readonly [variant: string]: number } };
+  readonly published?: { readonly [part: string]: { readonly [variant: string]: Published } };
   /** The claim taken apart into what can be tested. Where runs are missing, its checks cannot be told. */
   judge(found: Found): Check[];
 }
@@ -47,6 +50,12 @@ export interface Paper {
   readonly title: string;
   readonly source: string;
   readonly items: readonly Item[];
+  /** What its tables show of the test images, default accuracy. */
+  readonly shows?: "accuracy" | "error";
+  /** Whether peak memory and multiply-adds at inference stand beside it. */
+  readonly costs?: boolean;
+  /** Where published numbers are from, one sentence, where it is not the paper's own tables. */
+  readonly publishedIn?: string;
 }
 
 /** Hours of `smoke`, every item. */

@@ -4,10 +4,11 @@ import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { didYouMean } from "../experiment/suggest.js";
+import { contextSupply } from "./context-supply/index.js";
 import { e2eInformationBottleneck } from "./e2e-information-bottleneck/index.js";
 import { type Item, type Paper, type Part, type Scale, scales } from "./paper.js";
 
-export const papers: readonly Paper[] = [e2eInformationBottleneck];
+export const papers: readonly Paper[] = [e2eInformationBottleneck, contextSupply];
 
 /** A name that nothing has. */
 export class UnknownNameError extends Error {

@@ -1,18 +1,31 @@
 // A reproduction as text: what was found beside what is published, the verdict, and the numbers that decided it.
-import { escapeHtml, formatPercent, formatSpread, nothing } from "../report/format.js";
+import {
+  byteUnit,
+  escapeHtml,
+  formatFixed,
+  formatMultiplyAdds,
+  formatPercent,
+  formatSpread,
+  multiplyAddUnit,
+  nothing,
+} from "../report/format.js";
 import { renderHtml, renderMarkdown, renderText, type Table, textCell } from "../report/index.js";
-import { type Summary, summarise } from "../statistics/index.js";
+import type { Column, Cell as TableCell } from "../report/table.js";
+import { mean, type SeededValue, type Summary, summarise } from "../statistics/index.js";
 import { type Check, type Outcome, overall } from "./claims.js";
 import type { Found } from "./found.js";
-import { type Item, overridesAt, type Paper, type Part, type Scale } from "./paper.js";
+import { type Item, overridesAt, type Paper, type Part, type Published, type Scale } from "./paper.js";
+import { peakMemory } from "./quantities.js";
 
-/** Test accuracy of a variant beside the paper's; fractions. */
+/** Test accuracy of a variant beside the published one; fractions. */
 export interface Cell {
   readonly part: string;
   readonly variant: string;
   readonly found: Summary | null;
   /** Null where it is not known. */
-  readonly published: number | null;
+  readonly published: Published | null;
+  /** Means over seeds, null where nothing was run; only of papers that show costs. */
+  readonly costs?: { readonly peakBytes: number | null; readonly inferenceMultiplyAdds: number | null };
 }
 
 /** What came of an item. */
@@ -43,7 +56,8 @@ export function judge(
     (variants.get(id) ?? []).map((variant): Cell => {
       const values = found.accuracy(id, variant).map(({ value }) => value);
       const published = item.published?.[id]?.[variant] ?? null;
-      return { part: id, variant, found: values.length === 0 ? null : summarise(values), published };
+      const cell = { part: id, variant, found: values.length === 0 ? null : summarise(values), published };
+      return paper.costs ? { ...cell, costs: costsOf(found, id, variant) } : cell;
     }),
   );
   const checks = item.judge(found);
@@ -60,6 +74,15 @@ export function judge(
     cells,
     outcome: overall(checks.map(({ outcome }) => outcome)),
     checks,
+  };
+}
+
+function costsOf(found: Found, part: string, variant: string): NonNullable<Cell["costs"]> {
+  const over = (values: readonly SeededValue[]) =>
+    values.length === 0 ? null : mean(values.map(({ value }) => value));
+  return {
+    peakBytes: over(found.of(part, variant, peakMemory)),
+    inferenceMultiplyAdds: over(found.of(part, variant, (run) => run.inferenceMultiplyAdds)),
   };
 }
 
@@ -102,9 +125,13 @@ export function reproductionHtml(reproduction: Reproduction): string {
 
 /** As `--json` prints it. At scale smoke there is no outcome: it is null. */
 export function reproductionDocument({ paper, item, ...rest }: Reproduction): Record<string, unknown> {
-  const cells = rest.cells.map(({ found, ...cell }) => ({
-    ...cell,
+  const cells = rest.cells.map(({ part, variant, found, published, costs }) => ({
+    part,
+    variant,
     found: found === null ? null : { mean: found.mean, std: found.std, n: found.n },
+    published: typeof published === "object" ? (published?.mean ?? null) : published,
+    ...(typeof published === "object" && published !== null ? { publishedStd: published.std } : {}),
+    ...costs,
   }));
   const { scale, changes, outcome, checks } = rest;
   return {
@@ -160,26 +187,64 @@ function verdict(reproduction: Reproduction): string[] {
   ];
 }
 
-function cellsTable({ cells, item }: Reproduction): Table {
+function cellsTable({ cells, item, paper }: Reproduction): Table {
   const several = item.parts.length > 1;
-  const percent = (value: number) => formatPercent(value);
+  const isError = paper.shows === "error";
+  const shown = (accuracy: number) => (isError ? 1 - accuracy : accuracy);
+  const costs = costColumns(cells);
   return {
     name: "reproduction",
-    title: "Test accuracy, last epoch",
+    title: `Test ${isError ? "error" : "accuracy"}, last epoch`,
     columns: [
       ...(several ? [{ title: "part", align: "left" as const, fields: ["part"] }] : []),
       { title: "variant", align: "left", fields: ["variant"] },
       { title: "seeds", align: "right", fields: ["seeds"] },
       { title: "found", unit: "%", align: "right", fields: ["found"] },
       { title: "published", unit: "%", align: "right", fields: ["published"] },
+      ...costs.map(({ column }) => column),
     ],
-    rows: cells.map(({ part, variant, found, published }) => [
-      ...(several ? [textCell(part)] : []),
-      textCell(variant),
-      { text: String(found?.n ?? 0), data: [found?.n ?? 0] },
-      { text: formatSpread(found, percent), data: [found?.mean ?? null] },
-      { text: published === null ? nothing : formatPercent(published, 1), data: [published] },
-    ]),
-    notes: [],
+    rows: cells.map((cell) => {
+      const { part, variant, found, published } = cell;
+      const summary = found && { ...found, mean: shown(found.mean) };
+      return [
+        ...(several ? [textCell(part)] : []),
+        textCell(variant),
+        { text: String(found?.n ?? 0), data: [found?.n ?? 0] },
+        { text: formatSpread(summary, (value) => formatPercent(value)), data: [summary?.mean ?? null] },
+        publishedCell(published, shown),
+        ...costs.map(({ of }) => of(cell)),
+      ];
+    }),
+    notes: paper.publishedIn === undefined ? [] : [paper.publishedIn],
   };
 }
+
+function publishedCell(published: Published | null, shown: (accuracy: number) => number): TableCell {
+  if (published === null) return { text: nothing, data: [null] };
+  if (typeof published === "number") return { text: formatPercent(shown(published), 1), data: [shown(published)] };
+  const mean = shown(published.mean);
+  return { text: `${formatPercent(mean)} ± ${formatPercent(published.std)}`, data: [mean] };
+}
+
+/** Peak memory and multiply-adds at inference, each in one unit; none where the paper shows no costs. */
+function costColumns(cells: readonly Cell[]): { column: Column; of(cell: Cell): TableCell }[] {
+  if (cells.every(({ costs }) => costs === undefined)) return [];
+  const largest = (key: CostName) => Math.max(0, ...cells.map(({ costs }) => costs?.[key] ?? 0));
+  const bytes = byteUnit(largest("peakBytes"));
+  const multiplyAdds = multiplyAddUnit(largest("inferenceMultiplyAdds"));
+  const column = (title: string, unit: string, key: CostName, format: (value: number) => string) => ({
+    column: { title, unit, align: "right" as const, fields: [key] },
+    of: ({ costs }: Cell) => {
+      const value = costs?.[key] ?? null;
+      return { text: value === null ? nothing : format(value), data: [value] };
+    },
+  });
+  return [
+    column("peak memory", bytes.name, "peakBytes", (value) => formatFixed(value / bytes.per, 1)),
+    column("multiply-adds at inference", multiplyAdds.name, "inferenceMultiplyAdds", (value) =>
+      formatMultiplyAdds(value, multiplyAdds),
+    ),
+  ];
+}
+
+type CostName = keyof NonNullable<Cell["costs"]>;

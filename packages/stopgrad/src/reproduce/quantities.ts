@@ -117,6 +117,26 @@ export const gainOfDeeperBlocks: Quantity = (run) => {
   return first === undefined || run.epochs <= run.phaseEpochs ? null : run.testAccuracy - first;
 };
 
+/** What the measure `information` says of each stage at the end of a run, in network order. */
+function informationOf(run: FoundRun, key: "informationY" | "reconstructionError"): number[] {
+  return run.allStages.flatMap((stage) => run.over(key, stage).at(-1)?.value ?? []);
+}
+
+/** What the last stage tells of the label: the bound on I(h; y), in nats. */
+export const lastInformationY: Quantity = (run) => informationOf(run, "informationY").at(-1) ?? null;
+
+/** What the stage tells that tells most of the label, less what the last one does, in nats: 0 where nothing is lost. */
+export const lostInformationY: Quantity = (run) => {
+  const values = informationOf(run, "informationY");
+  return values.length === 0 ? null : Math.max(...values) - values.at(-1)!;
+};
+
+/** Mean over the stages of the error of a decoder that gives the image back, in nats: the less, the larger I(h; x). */
+export const meanReconstructionError: Quantity = (run) => meanOf(informationOf(run, "reconstructionError"));
+
+/** Most bytes of live tensors during a training step. */
+export const peakMemory: Quantity = ({ peakBytes }) => peakBytes;
+
 function finalOf(stage: StagePlaneSummary, coordinate: "x" | "y"): number | null {
   return coordinate === "x" ? stage.finalX : stage.finalY;
 }

@@ -12,6 +12,11 @@ export function epochs(count: number): string[] {
   return [`epochs=${count}`, `optimizer.schedule${schedule || "=null"}`];
 }
 
+/** Epochs of a cosine, and of its warm-up. */
+export function cosineEpochs(count: number, warmup: number): string[] {
+  return [`epochs=${count}`, `optimizer.schedule.warmup=${warmup}`];
+}
+
 /** Images of each split. */
 export function images(train: number, test: number): string[] {
   return [`data.train=${train}`, `data.test=${test}`];
@@ -29,6 +34,12 @@ export function without(...variants: string[]): string[] {
 /** Variants that have epochs and a schedule of their own at the paper's scale take the common ones. */
 export function commonEpochs(...variants: string[]): string[] {
   return variants.flatMap((variant) => [`~variants.${variant}.epochs`, `~variants.${variant}.optimizer`]);
+}
+
+/** Equal weights of decoder and label, where data and network are none that weights are published for. */
+export function equalWeights(...variants: string[]): string[] {
+  const weights = "{first: {reconstruction: 1, label: 1}}";
+  return variants.map((variant) => `variants.${variant}.objective.reconstruction={weights: ${weights}}`);
 }
 
 /** nHSIC on one small batch. */

@@ -24,7 +24,7 @@ import {
   zeros,
 } from "@stopgrad/torch";
 import { z } from "zod";
-import { type Backbone, deviceOf, kindOf, type Stage, stageShapes } from "../models/index.js";
+import { type Backbone, deviceOf, kindOf, readThrough, type Stage, stageShapes } from "../models/index.js";
 import { BlockOptimizers } from "./block-optimizers.js";
 import {
   createLabelEmbedding,
@@ -36,7 +36,15 @@ import {
   negativeChoices,
   negativeLabels,
 } from "./label-embedding.js";
-import type { Batch, LearningRule, Phase, Rule, RuleContext, StepResult } from "./rule.js";
+import {
+  type Batch,
+  type LearningRule,
+  NOT_PARTITIONED,
+  type Phase,
+  type Rule,
+  type RuleContext,
+  type StepResult,
+} from "./rule.js";
 import { Auxiliary, correctIn, inFull, requireFit, unprefixed, weightsOf } from "./weights.js";
 
 /** Weight and momentum: Hinton's, as in the field's re-implementations. */
@@ -44,6 +52,9 @@ const peerNormalisation = z.strictObject({
   weight: z.number().positive().default(0.03),
   momentum: z.number().min(0).lt(1).default(0.9),
 });
+
+/** The linear classifier's, unless said: as many epochs as the run, and Adam's usual rate. */
+const LINEAR_DEFAULTS = { epochs: null, learningRate: 1e-3 } as const;
 
 const options = z
   .strictObject({
@@ -67,18 +78,23 @@ const options = z
     /** Of the linear classifier, which learns last: null epochs are as many as the run's. */
     linear: z
       .strictObject({
-        epochs: z.int().positive().nullable().default(null),
-        learningRate: z.number().positive().default(1e-3),
+        epochs: z.int().positive().nullable().default(LINEAR_DEFAULTS.epochs),
+        learningRate: z.number().positive().default(LINEAR_DEFAULTS.learningRate),
       })
       .prefault({}),
   })
-  .superRefine(({ embedding, mixing, prediction, skipFirst }, context) => {
+  .superRefine(({ embedding, mixing, prediction, skipFirst, linear }, context) => {
     const refuse = (key: string, message: string) => context.addIssue({ code: "custom", path: [key], message });
     if (mixing === "block" && !mixesFeatures(embedding)) {
       refuse("mixing", `${embedding} changes the image itself, not features: use mixing: input, or another embedding`);
     }
     if (prediction === "linear" && skipFirst) {
       refuse("skipFirst", "it concerns a prediction by goodness; the linear classifier never sees the first block");
+    }
+    // Settings that come back written out in full hold the defaults, whatever predicts.
+    const { epochs, learningRate } = LINEAR_DEFAULTS;
+    if (prediction === "goodness" && (linear.epochs !== epochs || linear.learningRate !== learningRate)) {
+      refuse("linear", "without a linear classifier it changes nothing: add prediction: linear, or leave it out");
     }
   });
 type Options = z.output<typeof options>;
@@ -87,7 +103,7 @@ export const forwardForward: Rule = {
   summary: "each stage learns to be active for images with their label written in, and not for those with a wrong one",
   source: "arXiv 2212.13345; arXiv 2402.09050, appendix",
   options,
-  ignores: ["partition", "classifier", "loss", "head", "nhsic"],
+  ignores: [...NOT_PARTITIONED, "classifier", "loss", "head", "nhsic"],
   schedules: ["simultaneous", "sequential"],
   oneImageSize: true, // prototypes are images of the data
   inputShape: (given, shape) => embeddedShape(options.parse(given).embedding, shape),
@@ -120,6 +136,7 @@ const LINEAR = "linear";
 class ForwardForwardRule implements LearningRule {
   readonly backbone: Backbone;
   readonly auxiliary: nn.Module | null;
+  readonly context = null;
   readonly moduleNames: readonly string[];
   readonly phases: readonly BlockPhase[];
   readonly views = 1;
@@ -328,10 +345,15 @@ class ForwardForwardRule implements LearningRule {
     });
   }
 
-  /** Images as the first stage takes them, for measures: with a label that says nothing where channels are added. */
-  prepareObserved(images: Tensor): Tensor {
-    if (!this.#options.embedding.endsWith("2channel")) return images;
-    return noGrad(() => scope(() => this.#embedding.mix(images, this.#embedding.neutral())));
+  /** The stages one after the other on the images alone; with a label that says nothing where channels are added. */
+  readStages<R>(images: Tensor, read: (output: Tensor, at: number) => R): R[] {
+    const mixed = this.#options.embedding.endsWith("2channel");
+    const input = mixed ? noGrad(() => scope(() => this.#embedding.mix(images, this.#embedding.neutral()))) : images;
+    try {
+      return readThrough(this.backbone.stages, input, read);
+    } finally {
+      if (mixed) input.dispose();
+    }
   }
 
   setLearningRate(rate: number): void {

@@ -6,9 +6,17 @@
 // Nothing is kept for a backward pass: two neighbouring activations and their tangents are alive at a time.
 import { crossEntropy, type nn, type optim, scope, stack, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
-import { type Backbone, deviceOf, forwardThrough, kindOf, type Stage } from "../models/index.js";
+import { type Backbone, deviceOf, forwardThrough, kindOf, readThrough, type Stage } from "../models/index.js";
 import { distributions, drawTangent, ParameterSpace } from "./parameter-space.js";
-import type { Batch, LearningRule, Phase, Rule, RuleContext, StepResult } from "./rule.js";
+import {
+  type Batch,
+  type LearningRule,
+  NOT_PARTITIONED,
+  type Phase,
+  type Rule,
+  type RuleContext,
+  type StepResult,
+} from "./rule.js";
 import { correctIn, inFull, prefixed, requireFit, unprefixed, weightsOf } from "./weights.js";
 
 const options = z.strictObject({
@@ -24,7 +32,7 @@ export const forwardGradient: Rule = {
     "end to end without a backward pass: the loss's derivative along random directions, by forward-mode differentiation",
   source: "arXiv 2202.08587; arXiv 2402.09050, appendix",
   options,
-  ignores: ["partition", "classifier", "schedule", "loss", "head", "nhsic"],
+  ignores: [...NOT_PARTITIONED, "classifier", "schedule", "loss", "head", "nhsic"],
   create: (given, context) => new ForwardGradientRule(context, options.parse(given)),
 };
 
@@ -37,6 +45,7 @@ const NETWORK = "network";
 class ForwardGradientRule implements LearningRule {
   readonly backbone: Backbone;
   readonly auxiliary: nn.Module | null = null;
+  readonly context = null;
   readonly moduleNames: readonly string[] = [NETWORK];
   readonly phases: readonly Phase[] = [{ name: "all", epochs: null, learningRate: null }];
   readonly views = 1;
@@ -94,6 +103,10 @@ class ForwardGradientRule implements LearningRule {
 
   logits(images: Tensor): Tensor {
     return scope(() => inFull(this.backbone.forward(images)));
+  }
+
+  readStages<R>(images: Tensor, read: (output: Tensor, at: number) => R): R[] {
+    return readThrough(this.backbone.stages, images, read);
   }
 
   setLearningRate(rate: number): void {

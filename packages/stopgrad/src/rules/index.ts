@@ -4,6 +4,7 @@ import { forwardGradient } from "./forward-gradient.js";
 import { partitioned } from "./partitioned.js";
 import type { Rule } from "./rule.js";
 
+export { moduleCost } from "./module-cost.js";
 export type {
   Batch,
   Chosen,
@@ -17,6 +18,7 @@ export type {
   TrainingData,
 } from "./rule.js";
 export { schedules } from "./schedules.js";
+export { StepMemory } from "./step-memory.js";
 export { countCorrect } from "./weights.js";
 
 export const rules = {

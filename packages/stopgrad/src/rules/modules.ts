@@ -1,7 +1,9 @@
 // A partition made into modules: which stages each holds, and through what its loss sees their output.
-import { crossEntropy, type nn, type Tensor } from "@stopgrad/torch";
+import { crossEntropy, type nn, scope, type Tensor } from "@stopgrad/torch";
+import { lastMapOf } from "../heads/head.js";
 import type { LocalLossInput } from "../losses/index.js";
 import { type Backbone, deviceOf, inPrecision, kindOf, type Stage, stageShapes } from "../models/index.js";
+import { type LossWeights, ReconstructionDecoder, weightsOfModule } from "../reconstruction/index.js";
 import type { RuleContext } from "./rule.js";
 
 /** What a module's loss is given of a batch. */
@@ -17,6 +19,17 @@ export interface LocalModule {
   readonly classifies: boolean;
   /** Cross-entropy where the classifier is the readout, else the local loss. */
   readonly loss: (batch: ModuleBatch) => Tensor;
+  /** What its output is to tell of the images; null: nothing. */
+  readonly decoder: Decoder | null;
+  /** Shape of its output without the batch. */
+  readonly shape: readonly number[];
+}
+
+/** A decoder and what its error counts beside the local loss: λ₁ · error + λ₂ · loss. */
+export interface Decoder {
+  readonly weights: LossWeights;
+  /** Mean error of an output's images against pixels of 0 to 1, a scalar; null where it does not count. */
+  readonly error: ((hidden: Tensor, pixels: Tensor) => Tensor) | null;
 }
 
 export interface Modules {
@@ -35,11 +48,13 @@ export function buildModules(context: RuleContext): Modules {
   const { stages, classifier, predicts } = predictorOf(backbone, context);
   const networks = new Map<string, nn.Module>();
   const sizes = sizesFor(context.moduleSizes, stages.length - frozenStages);
+  const localModules = predicts ? sizes.length - 1 : sizes.length;
   let end = frozenStages;
   const modules = sizes.map((size, at): LocalModule => {
     const mine = stages.slice(end, end + size);
     end += size;
     const name = moduleName(mine, sizes.length === 1 && frozenStages === 0);
+    const shape = shapes[end - 1]!;
     if (predicts && at === sizes.length - 1) {
       return {
         name,
@@ -47,10 +62,13 @@ export function buildModules(context: RuleContext): Modules {
         readout: backbone.classifier,
         classifies: true,
         loss: ({ output, labels }) => crossEntropy(output, labels),
+        decoder: null,
+        shape,
       };
     }
     const headContext = {
-      shape: shapes[end - 1]!,
+      shape,
+      final: lastMapOf(shapes),
       classes: context.classes,
       outputs: loss.entry.outputs,
       generator: context.headGenerator,
@@ -59,28 +77,46 @@ export function buildModules(context: RuleContext): Modules {
     const own = loss.entry.create?.(loss.options, headContext) ?? null;
     if (made) networks.set(name, made);
     if (own) networks.set(`${name}.loss`, own);
+    const decoder = decoderOf(context, at, localModules, shape);
+    if (decoder?.network) networks.set(`${name}.decoder`, decoder.network);
     return {
       name,
       stages: mine,
-      readout: made && { forward: (hidden) => inPrecision(precision, () => made.forward(hidden), deviceKind) },
+      readout: made && {
+        forward: (hidden) => scope(() => inPrecision(precision, () => made.forward(hidden), deviceKind)),
+      },
       classifies: loss.entry.classifies,
       loss: (batch) => loss.entry.compute(loss.options, withOwn(batch, own, context.classes)),
+      decoder,
+      shape,
     };
   });
   return { modules, classifier, networks };
 }
 
+/** The decoder of local module `at` of `localModules`. One whose error does not count has no network. */
+function decoderOf(context: RuleContext, at: number, localModules: number, shape: readonly number[]) {
+  if (!context.reconstruction) return null;
+  const { first, last } = context.reconstruction;
+  const weights = weightsOfModule(first, last, at, localModules + 1);
+  if (weights.reconstruction === 0) return { weights, network: null, error: null };
+  const network = new ReconstructionDecoder(shape, context.inputShape, context.headGenerator);
+  const { precision, backbone } = context;
+  const deviceKind = kindOf(deviceOf(backbone));
+  const error = (hidden: Tensor, pixels: Tensor) =>
+    inPrecision(precision, () => network.loss(hidden, pixels), deviceKind);
+  return { weights, network, error };
+}
+
 /**
  * What predicts: the classifier, trained with the last module or apart from it; or the last stage, where it gives the
- * class scores itself. A loss that does not classify leaves it apart.
+ * class scores itself. A loss that does not classify leaves that apart unless it is said to be attached.
  */
 function predictorOf(backbone: Backbone, { loss, classifier }: RuleContext) {
   const { stages } = backbone;
-  if (backbone.classifier) {
-    const attached = classifier === "attached" && loss.entry.classifies;
-    return { stages, classifier: attached ? null : backbone.classifier, predicts: attached };
-  }
-  if (loss.entry.classifies) return { stages, classifier: null, predicts: true };
+  const attached = classifier === "attached";
+  if (backbone.classifier) return { stages, classifier: attached ? null : backbone.classifier, predicts: attached };
+  if (attached || loss.entry.classifies) return { stages, classifier: null, predicts: true };
   return { stages: stages.slice(0, -1), classifier: stages.at(-1)!, predicts: false };
 }
 

@@ -9,17 +9,23 @@
 // What learns when is a list of phases (phases.ts): all at once, or module by module on what is frozen below.
 //
 // On a GPU a step only starts work; its losses are read once, after the optimizer's step, because reading waits.
-import { crossEntropy, type nn, noGrad, oneHot, type optim, scope, stack, type Tensor } from "@stopgrad/torch";
+import { crossEntropy, noGrad, oneHot, type optim, scope, stack, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
+import { type ContextSettings, ContextSupply, type History, pathName } from "../contexts/index.js";
 import { nhsic } from "../measures/nhsic.js";
 import { nhsicTerm } from "../measures/nhsic-gradient.js";
-import { type Backbone, deviceOf, forwardThrough, kindOf, type Stage } from "../models/index.js";
+import { type Backbone, deviceOf, forwardThrough, kindOf, readThrough, type Stage } from "../models/index.js";
+import { type LossWeights, toPixels } from "../reconstruction/index.js";
 import { CachedFeatures } from "./cached-features.js";
 import { LabelProjection, withOwnStatistics } from "./label-signals.js";
 import { buildModules, type LocalModule } from "./modules.js";
+import type { ModuleRange } from "./parallel/index.js";
 import { type ModulePhase, planPhases } from "./phases.js";
+import { cutIntoSegments, RecomputedPass, usualSegments } from "./recomputed.js";
 import { Replayed, recordOnGpu } from "./replayed.js";
 import type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
+import { selectContexts } from "./select-contexts.js";
+import type { MemoryPart, StepMemory } from "./step-memory.js";
 import { Auxiliary, correctIn, inFull, prefixed, requireFit, unprefixed, weightsOf } from "./weights.js";
 
 const options = z.strictObject({
@@ -43,10 +49,37 @@ interface Readings {
   readonly correct: Reading | null;
 }
 
-class PartitionedRule implements LearningRule {
+/** What a module's learning starts from, beside the batch. */
+interface Given {
+  /** Which module. */
+  readonly at: number;
+  /** What the module before gives, behind a stop-gradient. */
+  readonly features: Tensor;
+  readonly history: History | null;
+  readonly signals: Tensor | null;
+  readonly inputFactor: Tensor | null;
+  /** The images as pixels of 0 to 1, for decoders. */
+  readonly pixels: Tensor | null;
+  readonly hasTerm: boolean;
+}
+
+/** A module's input, and the way back of its gradient into the networks that brought context. */
+interface Entry {
+  readonly features: Tensor;
+  /** Whether `backward` has to be given the gradient with respect to `features`. */
+  readonly wanted: boolean;
+  backward(gradient: Tensor | null): void;
+}
+
+/** Of a module without a decoder. */
+const LABEL_ALONE: LossWeights = { reconstruction: 0, label: 1 };
+
+export class PartitionedRule implements LearningRule {
   readonly backbone: Backbone;
-  readonly auxiliary: nn.Module | null;
+  readonly auxiliary: Auxiliary | null;
+  readonly context: ContextSupply | null;
   readonly moduleNames: readonly string[];
+  readonly moduleEnds: readonly number[];
   readonly phases: readonly ModulePhase[];
   readonly views: 1 | 2;
   readonly #context: RuleContext;
@@ -61,8 +94,8 @@ class PartitionedRule implements LearningRule {
   readonly #onGpu: boolean;
   readonly #graph: boolean;
   #phase: ModulePhase;
-  /** Stages below what the phase trains. */
-  #frozen: readonly Stage[] = [];
+  /** Watches the next step. */
+  #memory: StepMemory | null = null;
   /** What the frozen stages give, where it is computed once. */
   #cached: CachedFeatures | null = null;
   /** Null where steps are computed afresh. */
@@ -86,17 +119,19 @@ class PartitionedRule implements LearningRule {
     if (this.#projection) networks.set(LABELS, this.#projection);
     if (this.#onGpu) for (const network of networks.values()) network.to({ device });
     this.moduleNames = modules.map(({ name }) => name);
+    this.moduleEnds = modules.map(({ stages }) => backbone.stages.indexOf(stages.at(-1)!));
     this.auxiliary = networks.size > 0 ? new Auxiliary(networks) : null;
+    this.context = context.context && supplyFor(context, context.context, modules);
     this.phases = planPhases(this.moduleNames, classifier?.name ?? null, context);
     this.#optimizer = context.optimizer.entry.create(context.optimizer.settings, [
       ...this.#trainedStages().flatMap((stage) => [...stage.parameters()]),
       ...(this.auxiliary?.parameters() ?? []),
+      ...(this.context?.parameters() ?? []),
     ]);
     // The factors of nHSIC are solved with the processor's help, which no graph can hold.
-    const simple = context.schedule.name === "simultaneous" && context.nhsic === null;
+    const simple = context.schedule.name === "simultaneous" && context.nhsic === null && context.segments === null;
     this.#graph = graph && this.#onGpu && simple && loss.entry.recordable !== false;
     this.#phase = this.phases[0]!;
-    this.#freezeBelow(this.#phase);
     this.#replayed = this.#recorder();
   }
 
@@ -105,8 +140,9 @@ class PartitionedRule implements LearningRule {
     return [...stages.slice(this.#context.frozenStages), ...(classifier ? [classifier] : [])];
   }
 
-  #freezeBelow(phase: ModulePhase): void {
-    this.#frozen = [...this.#bottom, ...this.#modules.slice(0, phase.from).flatMap(({ stages }) => stages)];
+  /** Stages that the phase in progress does not train and computes. */
+  get #frozen(): readonly Stage[] {
+    return [...this.#bottom, ...this.#modules.slice(0, this.#phase.from).flatMap(({ stages }) => stages)];
   }
 
   #recorder(): Replayed<Readings> | null {
@@ -124,26 +160,30 @@ class PartitionedRule implements LearningRule {
     const caches = schedule.name === "asynchronous" && phase.from > 0;
     if (phase === this.#phase && caches === (this.#cached !== null)) return;
     this.#phase = phase;
-    this.#freezeBelow(phase);
     this.#replayed?.dispose();
     this.#replayed = this.#recorder();
     this.#cached?.dispose();
     this.#cached = null;
     if (!caches) return;
     this.backbone.eval();
-    this.#cached = new CachedFeatures(training, (images) => forwardThrough(this.#frozen, images), breathe);
+    const frozen = this.#frozen;
+    this.#cached = new CachedFeatures(training, (images) => forwardThrough(frozen, images), breathe);
   }
 
   step(batch: Batch, meanwhile?: () => void): StepResult {
-    this.backbone.train();
-    this.auxiliary?.train();
-    if (this.#context.schedule.statistics === "fixed") for (const stage of this.#frozen) stage.eval();
+    for (const network of [this.backbone, this.auxiliary, this.context]) network?.train();
+    if (this.#context.schedule.statistics === "fixed") {
+      for (const stage of this.#frozen) stage.eval();
+      for (const node of this.context?.nodes.slice(0, Math.max(0, this.#phase.from - 1)) ?? []) node.eval();
+    }
     for (const stage of this.#bottom) stage.eval();
     return scope(() => {
       const readings = this.#replayed ? this.#replayed.run(batch) : this.#passes(batch);
       this.#optimizer.step();
       if (this.#onGpu) meanwhile?.();
       const { correct } = readings;
+      this.#memory?.end();
+      this.#memory = null;
       const values = read(correct === null ? readings.losses : [...readings.losses, correct]);
       const losses = this.#lossNames().map((module, at) => ({ module, loss: values[at]! }));
       return {
@@ -165,58 +205,192 @@ class PartitionedRule implements LearningRule {
   }
 
   /** Every trained module's forward and backward pass: the gradients of a step. */
-  #passes({ images, labels, indices }: Batch): Readings {
+  #passes(batch: Batch): Readings {
     const { from, end } = this.#phase;
+    const { images, labels, indices } = batch;
     this.#optimizer.zeroGrad();
     const losses: Reading[] = [];
+    return this.#withHistory(images, (history) =>
+      scope(() => {
+        const features = noGrad(() => this.#cached?.get(indices) ?? this.#featuresOf(images, from, history));
+        const signals = this.#projection && end > from ? this.#entrySignals(images, labels, losses) : null;
+        const { correct } = this.#passesOf(batch, this.#phase, { features, history, signals }, losses);
+        return { losses, correct };
+      }),
+    );
+  }
+
+  /** Passes of modules `from` to before `end`, and of a classifier beside the last one; adds to `losses`. */
+  #passesOf(
+    batch: Batch,
+    { from, end, classifier }: Pick<ModulePhase, "from" | "end" | "classifier">,
+    before: Pick<Given, "features" | "history" | "signals">,
+    losses: Reading[],
+  ): { features: Tensor; correct: Reading | null } {
+    const { images, labels } = batch;
+    const { history } = before;
+    let { features, signals } = before;
     let correct: Reading | null = null;
+    const hasTerm = this.#context.nhsic !== null && images.size(0) > 1; // of one image it is 0
+    const inputFactor = hasTerm && this.#context.nhsic?.with === "input" ? this.#nhsicFactor(images) : null;
+    const pixels = this.#context.reconstruction && toPixels(images, this.#context.training.normalisation);
+    for (let at = from; at < end; at++) {
+      const given = { at, features, history, signals, inputFactor, pixels, hasTerm };
+      const found = this.#watched(at, () => this.#learn(batch, given));
+      losses.push(found.loss);
+      correct = found.correct;
+      if (features !== images) features.dispose();
+      signals?.dispose();
+      features = found.output;
+      signals = found.signals;
+    }
+    if (classifier) {
+      const logits = inFull(this.#classifier!.forward(features));
+      const repeated = this.#ofEachView(labels);
+      const loss = crossEntropy(logits, repeated);
+      loss.backward();
+      losses.push(this.#reading(loss));
+      correct = this.#reading(correctIn(logits, repeated));
+    }
+    return { features, correct };
+  }
+
+  /** What is trained, for modules that learn in processes of their own (parallel/). */
+  parts() {
+    return {
+      modules: this.#modules,
+      bottom: this.#bottom,
+      classifier: this.#classifier,
+      optimizer: this.#optimizer,
+      context: this.#context,
+    };
+  }
+
+  /**
+   * The gradients of modules `from` to before `end` alone, on the CPU, as in a step in which all of them learn.
+   * @param features - what the module before gives, freed here; null in front of the first one
+   * @param history - as it is behind the module before; afterwards, behind the last of these
+   * @returns losses and right answers, and what the last of these modules gives
+   */
+  passModules(batch: Batch, { from, end }: ModuleRange, features: Tensor | null, history: History | null) {
+    const isLast = end === this.#modules.length;
+    const classifier = isLast && this.#phase.classifier;
+    const losses: Reading[] = [];
     return scope(() => {
-      const input = noGrad(() => this.#cached?.get(indices) ?? forwardThrough(this.#frozen, images));
-      const hasTerm = this.#context.nhsic !== null && images.size(0) > 1; // of one image it is 0
-      const inputFactor = hasTerm && this.#context.nhsic?.with === "input" ? this.#nhsicFactor(images) : null;
-      let signals = this.#projection && end > from ? this.#entrySignals(images, labels, losses) : null;
-      let features = input;
-      for (const module of this.#modules.slice(from, end)) {
-        const { output, ...found } = scope(() => {
-          const hidden = forwardThrough(module.stages, features);
-          const seen = module.readout ? module.readout.forward(hidden) : hidden;
-          const sent = signals && this.#sendThrough(module.stages, signals);
-          let loss = module.loss({
-            output: inFull(seen),
-            labels: module.classifies ? this.#ofEachView(labels) : labels,
-            views: this.views,
-            get hidden() {
-              return inFull(hidden);
-            },
-            images,
-            signals: sent && { input: signals!, output: inFull(sent) },
-          });
-          if (hasTerm) loss = loss.sub(this.#nhsicTerm(hidden, seen, inputFactor ?? features));
-          loss.backward();
-          return {
-            loss: this.#reading(loss),
-            correct: module.classifies ? this.#reading(correctIn(seen, this.#ofEachView(labels))) : null,
-            output: hidden.detach(),
-            signals: sent?.detach() ?? null,
-          };
-        });
-        losses.push(found.loss);
-        correct = found.correct;
-        if (features !== images) features.dispose();
-        signals?.dispose();
-        features = output;
-        signals = found.signals;
-      }
-      if (this.#phase.classifier) {
-        const logits = inFull(this.#classifier!.forward(features));
-        const repeated = this.#ofEachView(labels);
-        const loss = crossEntropy(logits, repeated);
-        loss.backward();
-        losses.push(this.#reading(loss));
-        correct = this.#reading(correctIn(logits, repeated));
-      }
-      return { losses, correct };
+      const input = features ?? noGrad(() => this.#featuresOf(batch.images, 0, history));
+      const before = { features: input, history, signals: null };
+      const pass = this.#passesOf(batch, { from, end, classifier }, before, losses);
+      const names = [...this.moduleNames.slice(from, end), ...(classifier ? [this.#classifier!.name] : [])];
+      const values = read(losses);
+      const correct = pass.correct === null ? null : read([pass.correct])[0]! / this.views;
+      return {
+        losses: names.map((module, at) => ({ module, loss: values[at]! })),
+        correct: isLast ? correct : null,
+        features: pass.features,
+      };
     });
+  }
+
+  /** One module's forward pass, loss and backward pass. */
+  #learn({ images, labels }: Batch, given: Given) {
+    const { at, features, history, signals, inputFactor, pixels, hasTerm } = given;
+    const module = this.#modules[at]!;
+    const measured = <R>(part: MemoryPart, body: () => R) => this.#memory?.part(part, body) ?? body();
+    return scope(() => {
+      const entry = measured("context", () => this.#enter(at, features, history));
+      const pass = measured("activations", () => this.#through(module, entry.features, entry.wanted));
+      const { hidden } = pass;
+      const { weights, error } = module.decoder ?? { weights: LABEL_ALONE, error: null };
+      const sent = signals && this.#sendThrough(module.stages, signals);
+      const looked = measured("head", () => {
+        const seen = module.readout ? module.readout.forward(hidden) : hidden;
+        const local = module.loss({
+          output: inFull(seen),
+          labels: module.classifies ? this.#ofEachView(labels) : labels,
+          views: this.views,
+          get hidden() {
+            return inFull(hidden);
+          },
+          images,
+          signals: sent && { input: signals!, output: inFull(sent) },
+        });
+        return { seen, local: weights.label === 1 ? local : local.mul(weights.label) };
+      });
+      let loss = looked.local;
+      if (error) loss = measured("decoder", () => loss.add(error(hidden, pixels!).mul(weights.reconstruction)));
+      if (hasTerm) loss = loss.sub(this.#nhsicTerm(hidden, looked.seen, inputFactor ?? entry.features.detach()));
+      loss.backward();
+      entry.backward(pass.backward());
+      if (at > 0) history?.push(entry.features.detach());
+      return {
+        loss: this.#reading(loss),
+        correct: module.classifies ? this.#reading(correctIn(looked.seen, this.#ofEachView(labels))) : null,
+        output: hidden.detach(),
+        signals: sent?.detach() ?? null,
+      };
+    });
+  }
+
+  /** Watches a module's memory where that was asked for. */
+  #watched<R>(at: number, body: () => R): R {
+    return this.#memory?.module(this.moduleNames[at]!, body) ?? body();
+  }
+
+  /** What module `at` is given of the output of the one before it. */
+  #enter(at: number, features: Tensor, history: History | null): Entry {
+    const node = history && at > 0 ? this.context!.nodes[at - 1]! : null;
+    if (!node) return { features, wanted: false, backward() {} };
+    if (this.#context.context!.recompute) {
+      const entry = node.forwardOver(features, history!);
+      const wanted = node.learns;
+      return {
+        features: entry,
+        wanted,
+        backward: (gradient) => gradient && node.backward(features, history!, gradient),
+      };
+    }
+    const entry = node.forward(features, history!);
+    const wanted = entry.requiresGrad && this.#context.segments !== null;
+    return { features: entry, wanted, backward: (gradient) => gradient && entry.backward({ gradient }) };
+  }
+
+  /**
+   * A module's stages, and what their backward pass leaves to do after the loss's.
+   * @param wanted - whether the gradient with respect to `input` is asked for
+   */
+  #through({ stages }: LocalModule, input: Tensor, wanted: boolean): { hidden: Tensor; backward(): Tensor | null } {
+    const { segments, dropoutGenerator } = this.#context;
+    const count = segments === "square-root" ? usualSegments(stages.length) : (segments ?? 1);
+    if (count === 1 && !wanted) return { hidden: forwardThrough(stages, input), backward: () => null };
+    const pass = new RecomputedPass(cutIntoSegments(stages, count), dropoutGenerator);
+    return { hidden: pass.forward(input, wanted), backward: () => pass.backward() };
+  }
+
+  /** What the first `end` modules give, contexts included, on what no phase trains. */
+  #featuresOf(images: Tensor, end: number, history: History | null): Tensor {
+    return scope(() => {
+      let features = forwardThrough(this.#bottom, images);
+      for (const [at, { stages }] of this.#modules.slice(0, end).entries()) {
+        const entry = history && at > 0 ? this.context!.enter(at - 1, features, history) : features;
+        if (entry !== features) {
+          history!.push(entry.detach());
+          features.dispose();
+        }
+        features = forwardThrough(stages, entry);
+        if (entry !== images) entry.dispose();
+      }
+      return features;
+    });
+  }
+
+  /** Runs `body` with the history of one pass over the modules; null where they get no context. */
+  #withHistory<R>(images: Tensor, body: (history: History | null) => R): R {
+    const history = this.context?.begin(images) ?? null;
+    try {
+      return body(history);
+    } finally {
+      history?.dispose();
+    }
   }
 
   /** Labels `[V·N]` of all rows. */
@@ -279,12 +453,75 @@ class PartitionedRule implements LearningRule {
     // Heads are made for the size of training images, which a crop may have changed.
     const otherSize = images.shape.slice(1).join() !== this.#context.inputShape.join();
     const isWhole = classifier || end === this.#modules.length || !module?.classifies || end - from !== 1 || otherSize;
-    return scope(() => {
-      if (isWhole) return inFull(this.backbone.forward(images));
-      this.auxiliary?.eval();
-      const hidden = forwardThrough([...this.#frozen, ...module.stages], images);
-      return inFull(module.readout ? module.readout.forward(hidden) : hidden);
+    return this.#withHistory(images, (history) =>
+      scope(() => {
+        if (!isWhole) {
+          this.auxiliary?.eval();
+          this.context?.eval();
+          const hidden = this.#featuresOf(images, end, history);
+          return inFull(module.readout ? module.readout.forward(hidden) : hidden);
+        }
+        if (!history) return inFull(this.backbone.forward(images));
+        this.context?.eval();
+        const features = this.#featuresOf(images, this.#modules.length, history);
+        const predictor = this.backbone.classifier ?? this.#classifier;
+        return inFull(predictor ? predictor.forward(features) : features);
+      }),
+    );
+  }
+
+  readStages<R>(images: Tensor, read: (output: Tensor, at: number) => R): R[] {
+    this.context?.eval();
+    let first = this.#bottom.length;
+    /** Stage at which a module begins → the node before it. */
+    const nodes = new Map<number, number>();
+    for (const [at, { stages }] of this.#modules.entries()) {
+      if (at > 0) nodes.set(first, at - 1);
+      first += stages.length;
+    }
+    return this.#withHistory(images, (history) =>
+      readThrough(this.backbone.stages, images, read, (features, at) => {
+        const node = nodes.get(at);
+        if (!history || node === undefined) return features;
+        const entry = this.context!.enter(node, features, history);
+        history.push(entry.detach());
+        return entry;
+      }),
+    );
+  }
+
+  /** Where contexts are to be selected, those of the modules that learn, once. */
+  endEpoch(epochs: number, breathe: () => void): void {
+    const selection = this.#context.context?.selection;
+    if (!this.context || !selection || epochs !== selection.after) return;
+    const { from, end } = this.#phase;
+    this.backbone.eval();
+    this.auxiliary?.eval();
+    this.context.eval();
+    selectContexts({
+      supply: this.context,
+      modules: this.#modules,
+      nodes: { from: Math.max(0, from - 1), end: end - 1 },
+      bottom: this.#bottom,
+      selection,
+      training: this.#context.training,
+      breathe,
     });
+    this.#replayed?.dispose();
+    this.#replayed = this.#recorder();
+  }
+
+  contextPaths() {
+    if (!this.context || !this.#context.context?.selection) return null;
+    return this.context.nodes.map(({ paths, activePaths }, at) => ({
+      module: this.moduleNames[at + 1]!,
+      used: paths.filter((_, path) => activePaths[path]).map(pathName),
+      unused: paths.filter((_, path) => !activePaths[path]).map(pathName),
+    }));
+  }
+
+  watchMemory(memory: StepMemory | null): void {
+    this.#memory = memory;
   }
 
   setLearningRate(rate: number): void {
@@ -293,17 +530,18 @@ class PartitionedRule implements LearningRule {
 
   stateDict(): Map<string, Tensor> {
     return new Map([
-      ...weightsOf(this.backbone, this.auxiliary),
+      ...weightsOf(this.backbone, this.auxiliary, this.context),
       ...prefixed("optimizer.", this.#optimizer.stateDict()),
     ]);
   }
 
   loadStateDict(saved: ReadonlyMap<string, Tensor>): void {
     // All that can be refused is refused before anything is changed; the optimizer looks at all of its own first.
-    requireFit(weightsOf(this.backbone, this.auxiliary), saved);
+    requireFit(weightsOf(this.backbone, this.auxiliary, this.context), saved);
     this.#optimizer.loadStateDict(unprefixed("optimizer.", saved));
     this.backbone.loadStateDict(unprefixed("backbone.", saved));
     this.auxiliary?.loadStateDict(unprefixed("heads.", saved));
+    this.context?.loadStateDict(unprefixed("contexts.", saved));
     // What was computed with other weights is not theirs.
     this.#cached?.dispose();
     this.#cached = null;
@@ -314,8 +552,22 @@ class PartitionedRule implements LearningRule {
     this.#replayed?.dispose();
     this.#optimizer.dispose();
     this.auxiliary?.dispose();
+    this.context?.dispose();
     this.backbone.dispose();
   }
+}
+
+/** Nodes at the cuts between modules. */
+function supplyFor(
+  { backbone, inputShape, contextGenerator, precision }: RuleContext,
+  settings: ContextSettings,
+  modules: readonly LocalModule[],
+): ContextSupply {
+  const shapes = modules.slice(0, -1).map(({ shape }) => shape);
+  const supply = new ContextSupply({ settings, shapes, image: inputShape, generator: contextGenerator });
+  const device = deviceOf(backbone);
+  if (device !== "cpu") supply.to({ device });
+  return supply.usePrecision(precision);
 }
 
 /** What the projection of labels is called among modules. */

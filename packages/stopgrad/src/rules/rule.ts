@@ -1,11 +1,14 @@
 // How a network learns. A rule is given a backbone and a batch, and moves weights; what happens in between is its own.
 import type { Generator, nn, Tensor } from "@stopgrad/torch";
+import type { ContextSettings } from "../contexts/index.js";
 import type { Normalisation, TensorSet } from "../data/loader.js";
 import type { Head } from "../heads/index.js";
 import type { LocalLoss } from "../losses/index.js";
 import type { Backbone, Precision } from "../models/index.js";
 import type { OptimizerEntry, OptimizerSettings } from "../optimizers/index.js";
+import type { WeightRange } from "../reconstruction/index.js";
 import type { RegistryEntry } from "../registry.js";
+import type { StepMemory } from "./step-memory.js";
 
 type Options = Readonly<Record<string, unknown>>;
 
@@ -41,10 +44,14 @@ export interface Phase {
 /** A network that is being trained by a rule. */
 export interface LearningRule {
   readonly backbone: Backbone;
-  /** What is trained beside the backbone and thrown away at inference: heads. Null when there is nothing. */
+  /** What is trained beside the backbone and thrown away at inference: heads and decoders. Null when there is nothing. */
   readonly auxiliary: nn.Module | null;
+  /** What is trained beside the backbone and stays: networks that bring modules context. Null when there is nothing. */
+  readonly context: nn.Module | null;
   /** Names of the gradient-isolated modules, first to last. */
   readonly moduleNames: readonly string[];
+  /** Places, among the backbone's stages, of those in which modules end; absent where modules are not made of stages. */
+  readonly moduleEnds?: readonly number[];
   /** What is trained, one after the other; one phase where everything learns at once. */
   readonly phases: readonly Phase[];
   /** Views of each image that a batch holds. */
@@ -65,10 +72,23 @@ export interface LearningRule {
    * largest is the prediction.
    */
   logits(images: Tensor): Tensor;
-  /** Normalised images `[N, C, H, W]` → what the first stage takes, where a measure looks at stages one by one. */
-  prepareObserved?(images: Tensor): Tensor;
+  /**
+   * Normalised images `[N, C, H, W]` → what `read` makes of each stage's output, first to last, as the network computes
+   * them when it predicts: what measures look at. An output is gone when `read` returns, and may not be returned itself.
+   */
+  readStages<R>(images: Tensor, read: (output: Tensor, at: number) => R): R[];
   setLearningRate(rate: number): void;
-  /** Everything a resumed run needs, under `backbone.`, `heads.` and `optimizer.`. */
+  /**
+   * An epoch of the phase is over: called after its last step, once for every time its end is reached.
+   * @param epochs - of the phase that are over, 1 after the first
+   * @param breathe - called now and then during long work; what it throws ends it
+   */
+  endEpoch?(epochs: number, breathe: () => void): void;
+  /** Which contexts each module is given, where some may have been taken out of use; by name. */
+  contextPaths?(): { module: string; used: string[]; unused: string[] }[] | null;
+  /** Watches the next step's memory. */
+  watchMemory?(memory: StepMemory): void;
+  /** Everything a resumed run needs, under `backbone.`, `heads.`, `contexts.` and `optimizer.`. */
   stateDict(): Map<string, Tensor>;
   /**
    * Copies saved state in; tensors under other prefixes are not looked at.
@@ -142,18 +162,45 @@ export interface RuleContext {
   loss: Chosen<LocalLoss>;
   head: Chosen<Head>;
   nhsic: NhsicTerm | null;
+  /** Weights of a decoder's error and of the label at each module with a local loss (arXiv 2101.10832); null: no decoders. */
+  reconstruction: WeightRange | null;
+  /**
+   * Features of the input and of earlier modules that each module but the first is given; null: none. `recompute`: a
+   * path's activations are computed again for its backward pass instead of being stored.
+   */
+  context: (ContextSettings & { readonly recompute: boolean }) | null;
+  /** Into how many segments each module is cut, of which one has its activations in memory at a time; null: not at all. */
+  segments: number | "square-root" | null;
   optimizer: { entry: OptimizerEntry; settings: OptimizerSettings };
   /** Initial values of heads. */
   headGenerator: Generator;
+  /** Initial values of networks that bring context. */
+  contextGenerator: Generator;
+  /** What dropout's masks are drawn from. */
+  dropoutGenerator: Generator;
   /** The CPU's draws during training, beside augmentation and dropout: negatives, tangents. Saved in checkpoints. */
   ruleGenerator: Generator;
   training: TrainingData;
 }
 
+/** What means nothing to a rule that knows no modules. */
+export const NOT_PARTITIONED = ["partition", "reconstruction", "context", "gradientCheckpointing", "parallel"] as const;
+
 /** A named rule. */
 export interface Rule extends RegistryEntry {
   /** What of an experiment file means nothing to it: given, it is refused. */
-  readonly ignores?: readonly ("partition" | "classifier" | "schedule" | "loss" | "head" | "nhsic")[];
+  readonly ignores?: readonly (
+    | "partition"
+    | "classifier"
+    | "schedule"
+    | "loss"
+    | "head"
+    | "nhsic"
+    | "reconstruction"
+    | "context"
+    | "gradientCheckpointing"
+    | "parallel"
+  )[];
   /** `[C, H, W]` of images → of what the network is built for; the same unless said. */
   inputShape?(options: Options, shape: readonly number[]): readonly number[];
   /** Whether training images have to be of the size of the data's; no unless said. */

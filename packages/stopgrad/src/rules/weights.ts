@@ -16,11 +16,16 @@ export class Auxiliary extends nn.Module {
   }
 }
 
-/** Backbone and heads under `backbone.` and `heads.`. */
-export function weightsOf(backbone: nn.Module, auxiliary: nn.Module | null): Map<string, Tensor> {
+/** Backbone, heads and networks that bring context under `backbone.`, `heads.` and `contexts.`. */
+export function weightsOf(
+  backbone: nn.Module,
+  auxiliary: nn.Module | null,
+  context: nn.Module | null = null,
+): Map<string, Tensor> {
   return new Map([
     ...prefixed("backbone.", backbone.stateDict()),
     ...prefixed("heads.", auxiliary?.stateDict() ?? new Map()),
+    ...prefixed("contexts.", context?.stateDict() ?? new Map()),
   ]);
 }
 
@@ -30,7 +35,7 @@ export function weightsOf(backbone: nn.Module, auxiliary: nn.Module | null): Map
  */
 export function requireFit(mine: ReadonlyMap<string, Tensor>, saved: ReadonlyMap<string, Tensor>): void {
   const missing = [...mine.keys()].filter((name) => !saved.has(name));
-  const known = (name: string) => mine.has(name) || !/^(backbone|heads)\./.test(name);
+  const known = (name: string) => mine.has(name) || !/^(backbone|heads|contexts)\./.test(name);
   const unexpected = [...saved.keys()].filter((name) => !known(name));
   const parts = [
     ...(missing.length > 0 ? [`missing ${missing.join(", ")}`] : []),

@@ -57,7 +57,9 @@ export interface MetricPoint {
   step: number;
   /**
    * `trainLoss`, `trainAccuracy`, `testLoss`, `testAccuracy`, `learningRate`, `seconds`, `imagesPerSecond`,
-   * `peakBytes`; with a stage: `nhsicXZ`, `nhsicYZ`, `probeTrain`, `probeTest`; with a module: `localLoss`.
+   * `peakBytes`; of a worker that trains some modules, its name as stage: `workerPeakBytes`, `workerBusySeconds`,
+   * `workerProcessorSeconds`; with a stage: `nhsicXZ`, `nhsicYZ`, `probeTrain`, `probeTest`, `informationY`, `informationAccuracy`,
+   * `reconstructionError`; with a module: `localLoss`.
    */
   key: string;
   /** Stage or module name; "" for a number of the whole run. */
@@ -76,6 +78,39 @@ export interface StageSummary {
   nhsicYZ: number | null;
   probeTrain: number | null;
   probeTest: number | null;
+  /** Lower bound on the information about the label, in nats; these three are absent where they were not measured. */
+  informationY?: number | null;
+  /** Test accuracy of the classifier behind that bound, in [0, 1]. */
+  informationAccuracy?: number | null;
+  /** Mean binary cross-entropy of a decoder's test images, in nats for each pixel and channel. */
+  reconstructionError?: number | null;
+}
+
+/** Bytes of one gradient-isolated module in one training step. */
+export interface ModuleMemory {
+  module: string;
+  /** Stored by its stages for their backward pass, its output included. */
+  activations: number;
+  /** Stored by its head and its loss. */
+  head: number;
+  /** Stored by the networks that bring it context, and the combined feature. */
+  context: number;
+  /** Stored by the decoder and the reconstruction loss. */
+  decoder: number;
+  /** Most that was alive while it learned, beyond what was before: all of the above, and gradients on their way. */
+  peak: number;
+}
+
+/** Where the memory of training goes, in bytes. */
+export interface MemorySummary {
+  /** Of the backbone; with its running statistics, as all below. */
+  parameters: number;
+  heads: number;
+  contexts: number;
+  gradients: number;
+  optimizer: number;
+  /** First to last; empty where the rule has no modules to tell apart. */
+  modules: ModuleMemory[];
 }
 
 /** What `stopgrad train --json` prints, beside the run's identity. Accuracies in [0, 1]. */
@@ -84,7 +119,7 @@ export interface RunSummary {
   /** Training time, without evaluation and measuring. */
   seconds: number;
   imagesPerSecond: number;
-  /** Most bytes of live tensors during a training step. */
+  /** Most bytes of live tensors during a training step; where modules learn in processes of their own, the largest one's. */
   peakBytes: number;
   trainAccuracy: number;
   testAccuracy: number;
@@ -94,7 +129,18 @@ export interface RunSummary {
    */
   secondsToFirstStep?: number | null;
   /** Trainable parameters of the backbone, and of heads beside it (not needed at inference). */
-  parameters: { backbone: number; heads: number };
+  parameters: {
+    backbone: number;
+    heads: number;
+    /** Of networks that bring context, which inference needs; absent where there are none. */
+    contexts?: number;
+  };
+  /** Not in records of the first version. */
+  memory?: MemorySummary | null;
+  /** Context paths that were taken out of use, by module; absent where none were selected. */
+  contexts?: { module: string; used: string[]; unused: string[] }[];
+  /** Width that a network was given so that it costs what another one does; absent where none was asked for. */
+  matchedWidth?: number;
   /**
    * Multiply-adds for one image, of convolutions and matrix products. Inference: what evaluation computes, with the
    * classifier; extras are what a rule adds to the backbone there. Training: forward and backward passes of a step,

@@ -29,7 +29,7 @@ export interface Running {
 
 /** No data set, run or thread count of the machine may decide a test. */
 function environment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const { STOPGRAD_RUNS, STOPGRAD_DATA, STOPGRAD_MIRROR, ...inherited } = process.env;
+  const { STOPGRAD_RUNS, STOPGRAD_DATA, STOPGRAD_MIRROR, STOPGRAD_CACHE, ...inherited } = process.env;
   return { ...inherited, XDG_CACHE_HOME: join(tmpdir(), "no-such-cache"), ...extra };
 }
 

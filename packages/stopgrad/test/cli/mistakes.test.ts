@@ -84,12 +84,12 @@ describe("wrong usage: exit code 2 and one sentence", () => {
     ],
     [
       ["compare", "tiny.yaml", "variants.layer-wise.objective.head=none"],
-      "override variants.layer-wise.objective.head=none: variants.layer-wise.objective.head: cross-entropy needs class scores from every module, and head none gives none; use head: linear or mlp",
+      "override variants.layer-wise.objective.head=none: variants.layer-wise.objective.head: cross-entropy needs class scores from every module, and head none gives none; use head: linear or mlp or auxiliary",
     ],
     [["compare", "tiny.yaml", "device=cuda:99"], `override device=cuda:99: device: ${refusedDevice("cuda:99")}`],
     [
       ["data", "check", "mnits"],
-      "unknown data set: mnits; did you mean mnist? (known: glyphs, mnist, cifar10, cifar100)",
+      "unknown data set: mnits; did you mean mnist? (known: glyphs, mnist, cifar10, cifar100, svhn, stl10, folder)",
     ],
   ])("%j", async (args, message) => {
     const cwd = folder();
@@ -223,6 +223,9 @@ describe("data sets", () => {
       ["mnist", null],
       ["cifar10", null],
       ["cifar100", null],
+      ["svhn", null],
+      ["stl10", null],
+      ["folder", "own"],
     ]);
   });
 });

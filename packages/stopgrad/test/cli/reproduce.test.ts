@@ -11,7 +11,7 @@ describe("reproduce --list", () => {
     const finished = await stopgrad(["reproduce", "--list", "--json"]);
     expect(finished.code).toBe(0);
     const { papers } = json(finished);
-    expect(papers.map(({ id }: { id: string }) => id)).toEqual([PAPER]);
+    expect(papers.map(({ id }: { id: string }) => id)).toEqual([PAPER, "context-supply"]);
     const table3 = papers[0].items.find(({ id }: { id: string }) => id === "table-3");
     expect(table3).toMatchObject({
       aliases: ["figure-8"],

@@ -27,6 +27,7 @@ export const registries = {
     simultaneous: entry(),
     sequential: entry({ statistics: z.enum(["fixed", "moving"]).default("fixed") }),
   } as Registry,
+  fusions: { add: entry(), gated: entry({ start: z.number().default(0) }) } as Registry,
   optimizers: {
     adam: entry({ beta1: z.number().min(0).lt(1).default(0.9) }),
     sgd: entry({ learningRate: z.number().positive().default(0.1), momentum: z.number().min(0).lt(1).default(0.9) }),

@@ -84,7 +84,15 @@ describe("expand", () => {
         partition: 1,
         schedule: { name: "simultaneous" },
         classifier: "attached",
-        objective: { loss: { name: "cross-entropy", smoothing: 0 }, head: { name: "linear" }, nhsic: null },
+        objective: {
+          loss: { name: "cross-entropy", smoothing: 0 },
+          head: { name: "linear" },
+          nhsic: null,
+          reconstruction: null,
+        },
+        context: null,
+        gradientCheckpointing: null,
+        match: null,
         format: { epochs: null, learningRate: null },
         retrain: null,
         optimizer: { name: "adam", learningRate: 5e-4, weightDecay: 0, beta1: 0.9, schedule: null },
@@ -153,6 +161,7 @@ variants: { a: { partition: stage, objective: { head: mlp } } }\n`).runs;
       loss: { name: "cross-entropy", smoothing: 0.1 },
       head: { name: "mlp" },
       nhsic: null,
+      reconstruction: null,
     });
   });
 
@@ -319,7 +328,7 @@ precision: float16
       "objective: { loss: signal-propagation, target: hard }",
       'objective.target: options of a loss stand beside its name; write loss: { name: signal-propagation, target: "hard" }',
     ],
-    ["objective: mlp", 'objective: expected a map with the keys loss, head, nhsic, got "mlp"'],
+    ["objective: mlp", 'objective: expected a map with the keys loss, head, nhsic, reconstruction, got "mlp"'],
     [
       "objective: { loss: { name: signal-propagation, target: sofd } }",
       'objective.loss.target: expected one of hard, soft, got "sofd"; did you mean soft?',
@@ -342,7 +351,7 @@ precision: float16
     ["partition: stages", "; did you mean stage?"],
     [
       "partition: layerwise",
-      "partition: expected 1 (end to end), a number of modules, stage (layer-wise), or { cuts: [3, 6] } (after these stages), got",
+      "partition: expected 1 (end to end), a number of modules, stage (layer-wise), { cuts: [3, 6] } (after these stages) or { modules: 4, balance: memory }, got",
     ],
     ["partition: { cuts: [3, 2] }", "partition.cuts[1]: expected ascending stages, got 2 after 3"],
     ["partition: { cuts: [2, 2] }", "partition.cuts[1]: 2 stands twice; each cut can stand only once"],
@@ -352,8 +361,8 @@ precision: float16
     ],
     ["partition: { cuts: [0] }", "partition.cuts[0]: expected a positive integer (cuts are counted from 1), got 0"],
     [
-      "partition: { modules: 4, balance: memory }",
-      "partition: balanced partitions are not available yet; use partition: 4, or cuts",
+      "partition: { modules: 9, balance: memory }",
+      "partition: 9 modules need as many stages; the model has 5 (lenet5)",
     ],
     [
       "partition: stage\nobjective: { head: none }",

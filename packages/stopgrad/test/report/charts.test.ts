@@ -2,13 +2,15 @@ import { compile } from "vega-lite";
 import { describe, expect, it } from "vitest";
 import { compareRuns } from "../../src/report/comparison.js";
 import {
+  informationChart,
   informationPlaneChart,
+  memoryChart,
   type ReportRun,
   renderSvg,
   reportCharts,
   variantColours,
 } from "../../src/report/index.js";
-import { syntheticRuns } from "./synthetic.js";
+import { greedyVariants, syntheticRuns } from "./synthetic.js";
 
 // biome-ignore lint/suspicious/noExplicitAny: specifications are walked as the JSON they are.
 type Json = any;
@@ -112,6 +114,107 @@ describe("charts of a report", () => {
     expect(heads.at(-1)).toMatchObject({ x: dots.at(-1).x, y: dots.at(-1).y });
     expect(heads[0].angle).toBeGreaterThan(0); // right and up: both dependences rise at first
     expect(heads[0].angle).toBeLessThan(90);
+  });
+
+  it("information: mean of seeds at each measured stage, of label above and image below, nHSIC at the right", async () => {
+    const stages = ["stem", "a", "b", "c"];
+    const runs = syntheticRuns({ variants: greedyVariants, stages, seeds: [1, 2], epochs: 2, information: true });
+    for (const { record } of runs) {
+      for (const stage of record.summary!.stages) {
+        const isMeasured = stage.name === "c" || (stage.name === "a" && record.variant !== "e2e");
+        if (!isMeasured) stage.informationAccuracy = stage.reconstructionError = stage.informationY = null;
+      }
+    }
+    const spec = informationChart(compareRuns(runs))!.spec as Json;
+    const panels = panelsOf(spec);
+    expect(panels.map(({ title }) => title.text)).toEqual([
+      "Label: accuracy of a classifier (%)",
+      "Label: nHSIC(Y,Z)",
+      "Image: error of a decoder (nats)",
+      "Image: nHSIC(X,Z)",
+    ]);
+    const names = panels.map(({ layer }) => layer[1].encoding.x.axis.labelExpr);
+    expect(new Set(names)).toEqual(new Set(['["a","c"][datum.value]'])); // measured by some variant, in network order
+    const of = (panel: number, variant: string) =>
+      panels[panel].data.values.filter((point: Json) => point.variant === variant);
+    expect(of(0, "e2e").map((point: Json) => point.stage)).toEqual(["c"]);
+    expect(of(0, "dgl").map((point: Json) => Math.abs(Math.round(point.position)))).toEqual([0, 1]);
+    const value = (seed: number, stage: string) =>
+      runs
+        .find(({ record }) => record.variant === "dgl" && record.seed === seed)!
+        .record.summary!.stages.find(({ name }) => name === stage)!;
+    const [first] = of(0, "dgl");
+    expect(first.mean).toBeCloseTo(50 * (value(1, "a").informationAccuracy! + value(2, "a").informationAccuracy!), 3);
+    expect(of(2, "dgl")[0].mean).toBeCloseTo(
+      0.5 * (value(1, "a").reconstructionError! + value(2, "a").reconstructionError!),
+      4,
+    );
+    expect(first.low).toBeLessThan(first.mean);
+    for (const { data, layer } of panels) {
+      const [low, high] = layer[1].encoding.y.scale.domain;
+      for (const { mean } of data.values) expect(mean).toSatisfy((y: number) => y > low && y < high);
+    }
+    const svg = await renderSvg(spec);
+    for (const stage of ["a", "c"]) expect(svg).toContain(`>${stage}<`);
+    expect(svg).not.toContain(">b<");
+  });
+
+  it("information: one column without nHSIC, none at all where it was not measured", () => {
+    const options = { variants: greedyVariants, seeds: [1], epochs: 2, information: true, nhsic: false };
+    expect(panelsOf(informationChart(compareRuns(syntheticRuns(options)))!.spec as Json)).toHaveLength(2);
+    expect(informationChart(compareRuns(syntheticRuns({ probes: true })))).toBeNull();
+  });
+
+  it("memory: a panel a variant on one scale, a bar a module in network order, its parts and its peak", async () => {
+    const chart = memoryChart(compareRuns(syntheticRuns({ variants: greedyVariants, seeds: [1, 2], nhsic: false })))!;
+    const panels = panelsOf(chart.spec as Json);
+    expect(panels.map(({ title }) => title.text)).toEqual(["e2e", "dgl", "contsup"]); // matched has none
+    const [bars, peaks] = panels[2].layer;
+    expect(bars.encoding.y.scale.domain).toEqual([":conv1-conv2", ":fc1-fc3"]);
+    const sizes = bars.data.values.filter((bar: Json) => bar.module === "fc1-fc3");
+    expect(sizes.map(({ part }: Json) => part)).toEqual(["activations", "head", "context"]);
+    expect(sizes.map(({ size }: Json) => size)).toEqual(
+      [900, 10, 47_000].map((kibibytes) => Number((kibibytes / 1024).toPrecision(6))),
+    );
+    expect(peaks.data.values[1].peak).toBeCloseTo(50_000 / 1024, 3);
+    const domains = panels.map(({ layer }) => layer[0].encoding.x.scale.domain);
+    expect(new Set(domains.map(String)).size).toBe(1);
+    expect(domains[0][1]).toBeGreaterThan(61_000 / 1024);
+    expect(await renderSvg(chart.spec)).toMatch(/>conv1-conv2</);
+    const whole = syntheticRuns({ variants: greedyVariants.slice(0, 1) });
+    expect(memoryChart(compareRuns(whole))).toBeNull();
+  });
+
+  it.each([1, 3])("draws both for sixteen modules of nine variants without a warning, %i seeds", async (seeds) => {
+    const names = manyStages(16);
+    const variants = manyVariants(9).map((variant, at) => {
+      const modules = names.map((module, depth) => ({
+        module: `${module}-${module}.5`,
+        activations: 1e6 * (16 - depth),
+        head: 1e5,
+        context: at > 4 ? 2e5 : 0,
+        decoder: at > 6 ? 3e5 : 0,
+        peak: 1.1e6 * (17 - depth),
+      }));
+      const memory = { parameters: 1, heads: 1, contexts: 0, gradients: 1, optimizer: 1, modules };
+      return { ...variant, own: { memory } };
+    });
+    const list = Array.from({ length: seeds }, (_, at) => at + 1);
+    const runs = syntheticRuns({ variants, stages: names, seeds: list, epochs: 2, information: true });
+    for (const chart of [informationChart(compareRuns(runs))!, memoryChart(compareRuns(runs))!]) {
+      const text = JSON.stringify(chart.spec);
+      expect(text).not.toMatch(/NaN|Infinity|undefined/);
+      const warnings: unknown[] = [];
+      const collect = (...args: unknown[]) => {
+        warnings.push(args);
+        return logger;
+      };
+      const quiet = () => logger;
+      const logger: Json = { level: quiet, warn: collect, error: collect, info: quiet, debug: quiet };
+      compile(JSON.parse(text), { logger });
+      expect(warnings).toEqual([]);
+      expect(await renderSvg(chart.spec)).not.toMatch(/NaN|Infinity|undefined/);
+    }
   });
 
   it("no two variants look the same: twenty colours, and shapes where there are more than eight", async () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { renderReport } from "../../src/report/index.js";
-import { syntheticRuns, twoVariants } from "./synthetic.js";
+import { greedyVariants, syntheticRuns, twoVariants } from "./synthetic.js";
 
 /** Tags of a page outside its scripts and styles. */
 const tagsOf = (html: string, tag: string) => html.match(new RegExp(`<${tag}[\\s>]`, "g"))?.length ?? 0;
@@ -42,6 +42,30 @@ describe("the report page", () => {
     expect(html).not.toContain("<script>alert");
     expect(html).not.toContain('</script><script>alert("1")');
     expect(html).toContain("&lt;img src=x onerror=&#39;alert(2)&#39;&gt;&amp;amp;");
+    expect(html.match(/<script[\s>]/g)).toHaveLength(html.match(/<\/script>/g)!.length);
+  });
+
+  it("shows memory by module and what the modules keep, whatever names there are", async () => {
+    const hostile = `</script><img src=x>"'\\ \u2028`;
+    const variants = greedyVariants.map((variant) => ({
+      ...variant,
+      own: {
+        ...variant.own,
+        ...(variant.own?.memory
+          ? { memory: { ...variant.own.memory, modules: variant.own.memory.modules.map(renamed) } }
+          : {}),
+      },
+    }));
+    function renamed<M extends { module: string }>(module: M): M {
+      return { ...module, module: hostile + module.module };
+    }
+    const runs = syntheticRuns({ variants, stages: ["a", hostile], seeds: [1, 2], epochs: 2, information: true });
+    const html = await renderReport(runs, { interactive: false });
+    for (const name of ["information", "memory-of-modules"]) expect(html).toContain(`data-chart="${name}"`);
+    expect(html).toContain('id="information"');
+    expect(html).toContain("Where the memory goes");
+    expect(html).toContain("Context paths that were selected");
+    expect(html).not.toContain("<img");
     expect(html.match(/<script[\s>]/g)).toHaveLength(html.match(/<\/script>/g)!.length);
   });
 

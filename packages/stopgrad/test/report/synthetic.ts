@@ -2,13 +2,24 @@
 import type { ReportRun } from "../../src/report/index.js";
 import type { MetricPoint, RunRecord, RunSummary } from "../../src/store/records.js";
 
+export interface SyntheticVariant {
+  name: string;
+  settings: Record<string, unknown>;
+  heads?: number;
+  cost?: RunSummary["cost"];
+  /** What of a summary only runs with several modules and contexts have. */
+  own?: Partial<Pick<RunSummary, "memory" | "contexts" | "matchedWidth" | "parameters">>;
+}
+
 export interface SyntheticOptions {
-  variants?: { name: string; settings: Record<string, unknown>; heads?: number; cost?: RunSummary["cost"] }[];
+  variants?: SyntheticVariant[];
   seeds?: number[];
   stages?: string[];
   epochs?: number;
   nhsic?: boolean;
   probes?: boolean;
+  /** What a classifier and a decoder read from the stages. */
+  information?: boolean;
   name?: string;
 }
 
@@ -25,6 +36,63 @@ export const twoVariants = [
   },
 ];
 
+/** Bytes of modules, in KiB: what each stores, and its peak. */
+function memory(modules: [module: string, activations: number, head: number, context: number, peak: number][]) {
+  const contexts = modules.some(([, , , context]) => context > 0);
+  return {
+    parameters: 200 * 1024,
+    heads: (modules.length - 1) * 20 * 1024,
+    contexts: contexts ? 10 * 1024 : 0,
+    gradients: 210 * 1024,
+    optimizer: 220 * 1024,
+    modules: modules.map(([module, activations, head, context, peak]) => ({
+      module,
+      activations: activations * 1024,
+      head: head * 1024,
+      context: context * 1024,
+      decoder: 0,
+      peak: peak * 1024,
+    })),
+  };
+}
+
+/** End to end, greedy modules, greedy modules with selected contexts, and a network widened to cost as much. */
+export const greedyVariants: SyntheticVariant[] = [
+  {
+    name: "e2e",
+    settings: { partition: 1 },
+    cost: lenet5Cost,
+    own: { memory: memory([["network", 60_000, 10, 0, 61_000]]) },
+  },
+  {
+    name: "dgl",
+    settings: { partition: 2 },
+    heads: 5_000,
+    cost: lenet5Cost,
+    own: {
+      memory: memory([
+        ["conv1-conv2", 40_000, 2_000, 0, 45_000],
+        ["fc1-fc3", 900, 10, 0, 1_000],
+      ]),
+    },
+  },
+  {
+    name: "contsup",
+    settings: { partition: 2, context: { fromInput: true } },
+    heads: 5_000,
+    cost: { ...lenet5Cost, inference: { backbone: 651_720, extras: 80_000 } },
+    own: {
+      memory: memory([
+        ["conv1-conv2", 40_000, 2_000, 0, 45_000],
+        ["fc1-fc3", 900, 10, 47_000, 50_000],
+      ]),
+      contexts: [{ module: "fc1-fc3", used: ["input"], unused: ["module 1"] }],
+      parameters: { backbone: 62_006, heads: 5_000, contexts: 1_234 },
+    },
+  },
+  { name: "matched", settings: { partition: 2, match: "inference" }, cost: lenet5Cost, own: { matchedWidth: 10 } },
+];
+
 /** Every variant with every seed. */
 export function syntheticRuns(options: SyntheticOptions = {}): ReportRun[] {
   const variants = options.variants ?? twoVariants;
@@ -33,12 +101,7 @@ export function syntheticRuns(options: SyntheticOptions = {}): ReportRun[] {
   );
 }
 
-function syntheticRun(
-  options: SyntheticOptions,
-  variant: NonNullable<SyntheticOptions["variants"]>[number],
-  index: number,
-  seed: number,
-): ReportRun {
+function syntheticRun(options: SyntheticOptions, variant: SyntheticVariant, index: number, seed: number): ReportRun {
   const random = generator(7919 * index + 104_729 * seed);
   const stages = options.stages ?? ["conv1", "conv2", "fc1", "fc2", "fc3"];
   const epochs = options.epochs ?? 20;
@@ -114,6 +177,7 @@ function syntheticRun(
       testAccuracy: skill,
       parameters: { backbone: 62_006, heads: variant.heads ?? 0 },
       ...(variant.cost === undefined ? {} : { cost: variant.cost }),
+      ...variant.own,
       stages: stages.map((stage, depth) => ({
         name: stage,
         shape: [6, 14, 14],
@@ -121,6 +185,13 @@ function syntheticRun(
         nhsicYZ: last("nhsicYZ", stage),
         probeTrain: options.probes ? 0.45 + 0.06 * depth + 0.01 * random() : null,
         probeTest: options.probes ? 0.42 + 0.05 * depth + 0.01 * random() : null,
+        ...(options.information
+          ? {
+              informationY: 0.6 + 0.1 * depth + 0.02 * random(),
+              informationAccuracy: 0.4 + (0.3 * depth) / stages.length - 0.02 * index + 0.01 * random(),
+              reconstructionError: 0.56 + 0.01 * depth + 0.005 * index + 0.001 * random(),
+            }
+          : {}),
       })),
     },
   };

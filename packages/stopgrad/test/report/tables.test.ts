@@ -2,7 +2,10 @@ import { describe, expect, it } from "vitest";
 import { compareRuns } from "../../src/report/comparison.js";
 import { headline } from "../../src/report/headline.js";
 import {
+  contextsTable,
   costsTable,
+  memoryTable,
+  moduleMemoryTable,
   type ReportRun,
   renderComparison,
   renderCsv,
@@ -10,7 +13,7 @@ import {
   resultsTable,
   type Table,
 } from "../../src/report/index.js";
-import { syntheticRuns, twoVariants } from "./synthetic.js";
+import { greedyVariants, syntheticRuns, twoVariants } from "./synthetic.js";
 
 /** Runs whose test accuracy and peak memory are given. */
 function runsWith(accuracies: Record<string, number[]>, seeds = [1, 2, 3]): ReportRun[] {
@@ -147,6 +150,114 @@ describe("tables of a report", () => {
     expect(table.notes[1]).toContain("compare the whole training");
     expect(resultsTable(compareRuns(runs)).notes[0]).toContain("not trained for the same number of epochs");
     expect(headline(compareRuns(runs)).setting).toContain("20 and 100 epochs (of all phases of a training)");
+  });
+
+  const greedy = (seeds = [1, 2]) => syntheticRuns({ variants: greedyVariants, seeds, nhsic: false });
+
+  it("costs: what brings modules context stays at inference, heads do not", () => {
+    const table = costsOf(greedy());
+    expect(table.columns.slice(1, 3).map(({ title, unit }) => `${title}: ${unit}`)).toEqual([
+      "parameters: at inference, backbone + contexts",
+      "heads: in training alone",
+    ]);
+    expect(withoutLabels(table).map((row) => row.slice(0, 2))).toEqual([
+      ["62,006 + 0", "0"],
+      ["62,006 + 0", "5,000"],
+      ["62,006 + 1,234", "5,000"],
+      ["62,006 + 0", "0"],
+    ]);
+    const [header, , , third] = renderCsv(table).split("\r\n");
+    expect(header).toContain("variant,parametersBackbone,parametersContexts,parametersHeads,trainingMultiplyAdds");
+    expect(third).toContain("contsup,62006,1234,5000,1602360");
+    const cheaper = greedy();
+    for (const { record } of cheaper.filter(({ record: { variant } }) => variant === "dgl")) {
+      record.summary!.cost = { ...record.summary!.cost!, training: 1_000_000 };
+    }
+    const best = costsOf(cheaper).rows.map((row) => row.findIndex((cell) => cell.best));
+    expect(best.indexOf(3)).toBe(1); // the cell of training, wherever heads push it
+  });
+
+  it("memory: all networks, and the parts of the module with the highest peak", () => {
+    const runs = greedy();
+    for (const { record } of runs) record.summary!.peakBytes = 64 * 2 ** 20;
+    const table = memoryTable(compareRuns(runs));
+    expect(table.columns.map(({ title, unit }) => (unit ? `${title}, ${unit}` : title))).toEqual([
+      "variant",
+      "peak of a step, MiB",
+      "parameters, MiB",
+      "gradients, MiB",
+      "optimizer, MiB",
+      "largest module",
+      "its peak, MiB",
+      "activations, MiB",
+      "head, MiB",
+      "context, MiB", // no decoder anywhere
+    ]);
+    expect(texts(table)).toEqual([
+      ["e2e", "64.0", "0.20", "0.21", "0.21", "network", "59.6", "58.6", "0.01", "0"],
+      ["dgl", "64.0", "0.21", "0.21", "0.21", "conv1-conv2", "43.9", "39.1", "1.95", "0"],
+      ["contsup", "64.0", "0.22", "0.21", "0.21", "fc1-fc3", "48.8", "0.88", "0.01", "45.9"],
+      ["matched", "64.0", "–", "–", "–", "–", "–", "–", "–", "–"],
+    ]);
+    const contsup = renderCsv(table).split("\r\n")[3]!;
+    expect(contsup).toBe(`contsup,67108864,${230 * 1024},215040,225280,fc1-fc3,51200000,921600,10240,48128000`);
+    expect(memoryTable(compareRuns(syntheticRuns())).rows).toEqual([]);
+  });
+
+  it("memory: every module of every variant, the largest in bold; not where all have one", () => {
+    const table = moduleMemoryTable(compareRuns(greedy()));
+    expect(texts(table).map((row) => row.slice(0, 2).join(" "))).toEqual([
+      "e2e network",
+      "dgl conv1-conv2",
+      "dgl fc1-fc3",
+      "contsup conv1-conv2",
+      "contsup fc1-fc3",
+    ]);
+    expect(texts(table)[3]!.slice(2)).toEqual(["39.1", "1.95", "0", "43.9"]);
+    expect(table.rows.map((row) => row.at(-1)!.best === true)).toEqual([false, true, false, false, true]);
+    const whole = syntheticRuns({ variants: greedyVariants.slice(0, 1) });
+    expect(moduleMemoryTable(compareRuns(whole)).rows).toEqual([]);
+  });
+
+  it("contexts: which paths a selection left, and in how many seeds where they disagree", () => {
+    const agreed = greedy();
+    expect(texts(contextsTable(compareRuns(agreed)))).toEqual([["contsup", "fc1-fc3", "input", "module 1"]]);
+    const last = agreed.find(({ record }) => record.variant === "contsup" && record.seed === 2)!;
+    last.record.summary!.contexts = [{ module: "fc1-fc3", used: ["input", "module 1"], unused: [] }];
+    expect(texts(contextsTable(compareRuns(agreed)))).toEqual([
+      ["contsup", "fc1-fc3", "input, module 1 (1\u00a0of\u00a02)", "module 1 (1\u00a0of\u00a02)"],
+    ]);
+    expect(contextsTable(compareRuns(syntheticRuns())).rows).toEqual([]);
+  });
+
+  it("a width that was found is among the settings that differ", () => {
+    const tables = reportTables(compareRuns(greedy()));
+    const differing = texts(tables.find(({ name }) => name === "settings-that-differ")!);
+    expect(differing).toContainEqual(["model.width that matches the cost", "–", "–", "–", "10"]);
+    expect(tables.map(({ name }) => name)).toEqual([
+      "results",
+      "costs",
+      "memory",
+      "memory-of-modules",
+      "context-paths",
+      "settings-that-differ",
+      "shared-settings",
+      "runs",
+    ]);
+  });
+
+  it("a terminal is told where the memory goes, as far as fits, where variants have several modules", () => {
+    const text = (width: number) => renderComparison(compareRuns(greedy()), width);
+    const headerAt = (width: number) => {
+      const lines = text(width).split("\n");
+      const title = lines.indexOf("Where the memory goes, MiB: in a step, and in the largest module");
+      expect(title).toBeGreaterThan(lines.indexOf("Parameters and multiply-adds: backbone + contexts or extras"));
+      for (const line of lines.slice(title, title + 8)) expect([...line].length).toBeLessThanOrEqual(width);
+      return lines[title + 2]!.trim().split(/ {2,}/);
+    };
+    expect(headerAt(200)).toContain("largest module");
+    expect(headerAt(70)).toEqual(["variant", "peak of a step", "parameters", "activations", "head", "context"]);
+    expect(renderComparison(compareRuns(syntheticRuns()), 200)).not.toContain("Where the memory goes");
   });
 
   const boldOf = (runs: readonly ReportRun[]) =>
@@ -362,7 +473,8 @@ describe("tables of a report", () => {
   });
 
   it("gives every cell as many values as its column has fields", () => {
-    for (const table of reportTables(compareRuns(syntheticRuns({ seeds: [1, 2] })))) {
+    const all = [syntheticRuns({ seeds: [1, 2] }), greedy()].flatMap((runs) => reportTables(compareRuns(runs)));
+    for (const table of all) {
       for (const row of table.rows) {
         expect(row.map((cell) => cell.data.length)).toEqual(table.columns.map((column) => column.fields.length));
         expect(JSON.stringify(row)).not.toMatch(/NaN|undefined|Infinity/);

@@ -15,6 +15,12 @@ export interface MadeRun {
   /** Test accuracy after epochs 1, 2, ... */
   testAccuracies?: number[];
   failed?: boolean;
+  /** Default 1. */
+  peakBytes?: number;
+  /** Multiply-adds of an image at inference; default none counted. */
+  inference?: { backbone: number; extras: number };
+  /** What the measure `information` says of the stages. */
+  information?: { informationY: number[]; reconstructionError: number[] };
 }
 
 export function madeRun(made: MadeRun): ReportRun {
@@ -28,7 +34,10 @@ export function madeRun(made: MadeRun): ReportRun {
     for (const [epoch, value] of y.entries()) add(epoch, "nhsicYZ", stage, value);
   }
   for (const [at, value] of testAccuracies.entries()) add(at + 1, "testAccuracy", "", value);
-  const names = probes ? probes.map((_, at) => `stage${at + 1}`) : Object.keys(plane);
+  const told = Object.entries(made.information ?? {});
+  for (const [key, values] of told) for (const [at, value] of values.entries()) add(10, key, `stage${at + 1}`, value);
+  const counted = probes ?? made.information?.informationY;
+  const names = counted ? counted.map((_, at) => `stage${at + 1}`) : Object.keys(plane);
   const stages = names.map((name, at) => ({
     name,
     shape: [4],
@@ -59,10 +68,11 @@ export function madeRun(made: MadeRun): ReportRun {
             epochs,
             seconds: 1,
             imagesPerSecond: 1,
-            peakBytes: 1,
+            peakBytes: made.peakBytes ?? 1,
             trainAccuracy: 1,
             testAccuracy: made.testAccuracy ?? 0.5,
             parameters: { backbone: 1, heads: 0 },
+            cost: made.inference ? { inference: made.inference, training: 1 } : null,
             stages,
           },
     },

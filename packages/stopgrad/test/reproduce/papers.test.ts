@@ -93,7 +93,7 @@ describe("e2e-information-bottleneck", () => {
 
   it("names what there is for a name that nothing has", () => {
     expect(() => findPaper("e2e-information")).toThrow(
-      "unknown paper: e2e-information (known: e2e-information-bottleneck); did you mean e2e-information-bottleneck?",
+      "unknown paper: e2e-information (known: e2e-information-bottleneck, context-supply); did you mean e2e-information-bottleneck?",
     );
     expect(() => findItem(paper, "tabel-3")).toThrow(/^unknown table or figure of .* did you mean table-3\?$/);
     expect(() => findScale("smal")).toThrow("unknown scale: smal (known: smoke, small, paper); did you mean small?");

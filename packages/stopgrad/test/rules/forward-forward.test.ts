@@ -4,6 +4,7 @@ import "../support/one-thread.js";
 import { existsSync, readFileSync } from "node:fs";
 import {
   arange,
+  cat,
   Generator,
   grad,
   memory,
@@ -33,7 +34,7 @@ import { type Backbone, type ModelName, models } from "../../src/models/index.js
 import { optimizers } from "../../src/optimizers/index.js";
 import { forwardForward, forwardForwardLoss, unit } from "../../src/rules/forward-forward.js";
 import type { Batch, LearningRule, RuleContext, TrainingData } from "../../src/rules/index.js";
-import { labelEmbeddings } from "../../src/rules/label-embedding.js";
+import { type LabelEmbeddingName, labelEmbeddings } from "../../src/rules/label-embedding.js";
 import { bytesOf, differing, expectClose, snapshot } from "../support/compare.js";
 import { imagesOf, type Summary, setState, summaryError, summaryOf, values } from "../support/formula.js";
 import { makeBackbone, makeBatch, modelNames, smallOptions, trainingData } from "../support/networks.js";
@@ -73,8 +74,13 @@ function makeRule(setup: Setup): LearningRule {
     loss: { entry: losses["cross-entropy"], options: {} },
     head: { entry: heads.linear, options: {} },
     nhsic: null,
+    reconstruction: null,
+    context: null,
+    segments: null,
     optimizer: { entry: optimizers.adam, settings: { learningRate: setup.rate ?? 0.03, weightDecay: 0 } },
     headGenerator: new Generator(seed + 2000),
+    contextGenerator: new Generator(seed + 4000),
+    dropoutGenerator: new Generator(seed + 1000),
     ruleGenerator: setup.generator ?? new Generator(seed + 3000),
     training: setup.training ?? trainingData({ model, inputShape: shape, classes }),
     ...setup.context,
@@ -595,11 +601,19 @@ describe("what makes no sense is refused in one sentence", () => {
     [{ mixing: "block" }, "mixing", /top-left changes the image itself/],
     [{ mixing: "block", embedding: "average-2channel" }, "mixing", /average-2channel changes the image itself/],
     [{ prediction: "linear", skipFirst: true }, "skipFirst", /the linear classifier never sees the first block/],
+    [{ linear: { epochs: 3 } }, "linear", /changes nothing: add prediction: linear, or leave it out/],
+    [{ prediction: "goodness", linear: { learningRate: 0.1 } }, "linear", /changes nothing: add prediction: linear/],
   ] as const)("%o", (options, key, message) => {
     const issues = parse(options).error!.issues;
     expect(issues).toHaveLength(1);
     expect(issues[0]!.path).toEqual([key]);
     expect(issues[0]!.message).toMatch(message);
+  });
+
+  test("what is filled in, written out in full, is taken again", () => {
+    const full = parse({}).data!;
+    expect(full).toMatchObject({ prediction: "goodness", linear: { epochs: null, learningRate: 1e-3 } });
+    expect(parse(full).data).toEqual(full);
   });
 
   test("outputs computed once; no wrong class", () => {
@@ -661,6 +675,14 @@ describe("learning", () => {
     });
   const plain = (): Normalisation => ({ scale: tensor([[[[1 / 64]]]]), shift: tensor([[[[-2]]]]) });
 
+  /** A goodness of the size that convolutions of inputs of length 1 have: by means, at θ = 2, biases alone make it up. */
+  const convolutions = (embedding: LabelEmbeddingName, mixing: "input" | "block"): Setup => ({
+    model: "cnn",
+    modelOptions: { width: 8 },
+    options: { embedding, mixing, goodness: "sum", threshold: 10 },
+    rate: 0.03,
+  });
+
   test.each<[string, number, Setup]>([
     ["original", 5, {}],
     ["original, by sums", 5, { options: { goodness: "sum" } }],
@@ -670,47 +692,51 @@ describe("learning", () => {
     ["class means mixed in", 12, { options: { embedding: "average-mixture" } }],
     ["class means subtracted before each block", 5, { options: { embedding: "average-subtraction", mixing: "block" } }],
     ["random examples subtracted", 12, { options: { embedding: "random-example-subtraction" } }],
+    ["class means subtracted before each convolution", 5, convolutions("average-subtraction", "block")],
+    ["class means mixed in before each convolution", 12, convolutions("average-mixture", "block")],
+    ["class means beside images, convolutions by sums", 5, convolutions("average-2channel", "input")],
   ])("%s: far above chance on noisy pictures in %d epochs", (_, epochs, setup) => {
-    const common: Setup = { ...setup, classes: 10, modelOptions: { width: 64 }, rate: 0.02 };
+    const common: Setup = { classes: 10, modelOptions: { width: 64 }, rate: 0.02, ...setup };
     const found = scope(() => accuracy(common, pictures(640, 2), pictures(300, 3), plain(), epochs));
     expect(found).toBeGreaterThan(0.4);
   });
 
   const folder = dataDirectories().find((dir) => mnist.files!.find([dir]) !== null && existsSync(dir));
-  test.each<[string, Setup, number]>([
-    ["original", {}, 0.4],
+  test.each<[string, Setup, epochs: number, least: number]>([
+    ["original", {}, 8, 0.4],
     [
       "class means subtracted before each block",
       { options: { embedding: "average-subtraction", mixing: "block" } },
+      8,
       0.5,
     ],
-  ])("%s: far above chance on 1,500 digits, where STOPGRAD_DATA has them", async (_, setup, least) => {
+    ["class means subtracted before each convolution", convolutions("average-subtraction", "block"), 3, 0.45],
+  ])("%s: far above chance on 1,500 digits, where STOPGRAD_DATA has them", async (_, setup, epochs, least) => {
     if (folder === undefined) return;
     const loaded = await mnist.load({}, { dataDirs: [folder] });
     scope(() => {
       const [train, test] = [tensorSet(loaded.train, 1500, loaded, 0), tensorSet(loaded.test, 1000, loaded, 0)];
-      const common: Setup = { ...setup, shape: [1, 28, 28], classes: 10, modelOptions: { width: 100 } };
-      expect(accuracy(common, train, test, normalisationOf(loaded), 8)).toBeGreaterThan(least);
+      const common: Setup = { shape: [1, 28, 28], classes: 10, modelOptions: { width: 100 }, ...setup };
+      const found = accuracy(common, train, test, normalisationOf(loaded), epochs);
+      expect(found).toBeGreaterThan(least);
     });
   });
 });
 
-test("measures get images as the first stage takes them: plain, or with a neutral prototype in further channels", () => {
+test("measures see the stages on plain images, or with a neutral prototype in further channels", () => {
   scope(() => {
     const { images } = batchOf(0, 4);
+    const firstOf = (rule: LearningRule) => rule.readStages(images, (output) => output.flatten().clone())[0]!;
+    const firstOn = (rule: LearningRule, input: Tensor) => rule.backbone.stages[0]!.forward(input).flatten();
     for (const embedding of ["top-left", "average-mixture"] as const) {
-      const rule = makeRule({ options: { embedding } }) as LearningRule & { prepareObserved(images: Tensor): Tensor };
-      expect(rule.prepareObserved(images).toNumbers()).toEqual(images.toNumbers());
+      const rule = makeRule({ options: { embedding } });
+      expect(firstOf(rule).toNumbers()).toEqual(firstOn(rule, images).toNumbers());
       rule.dispose();
     }
-    const rule = makeRule({ model: "cnn", options: { embedding: "average-2channel" } }) as LearningRule & {
-      prepareObserved(images: Tensor): Tensor;
-    };
-    const seen = rule.prepareObserved(images);
-    expect(seen.shape).toEqual([4, 2, 8, 8]);
-    expect(seen.narrow(1, 0, 1).flatten().toNumbers()).toEqual(images.flatten().toNumbers());
+    const rule = makeRule({ model: "cnn", options: { embedding: "average-2channel" } });
     const means = meansOf(trainingData({ model: "cnn", inputShape: [1, 8, 8], classes: 3 }), 3).mean([0]);
-    expectClose(seen.select(0, 2).select(0, 1).flatten().toNumbers(), means.flatten().toNumbers(), 1e-5);
+    const seen = cat([images, means.reshape([1, 1, 8, 8]).repeat([4, 1, 1, 1])], 1);
+    expectClose(firstOf(rule).toNumbers(), firstOn(rule, seen).toNumbers(), 1e-5);
     rule.dispose();
   });
 });

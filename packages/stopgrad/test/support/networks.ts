@@ -73,6 +73,9 @@ export interface RuleSetup extends NetworkSetup {
   format?: RuleContext["format"];
   schedule?: Partial<Schedule>;
   nhsic?: Partial<NhsicTerm>;
+  reconstruction?: RuleContext["reconstruction"];
+  context?: Partial<NonNullable<RuleContext["context"]>>;
+  segments?: RuleContext["segments"];
   frozenStages?: number;
   head?: HeadName;
   headOptions?: Record<string, unknown>;
@@ -85,8 +88,19 @@ export interface RuleSetup extends NetworkSetup {
   ruleOptions?: Record<string, unknown>;
 }
 
+const NO_CONTEXT: NonNullable<RuleContext["context"]> = {
+  fromInput: false,
+  previousModules: 0,
+  fusion: { name: "add" },
+  selection: null,
+  recompute: false,
+};
+
 export function makeRule(setup: RuleSetup): LearningRule {
-  const backbone = makeBackbone(setup);
+  const seed = setup.seed ?? 1;
+  const dropoutGenerator = setup.dropoutGenerator ?? new Generator(seed + 1000);
+  const backbone = makeBackbone({ ...setup, dropoutGenerator });
+  const loss = setup.loss ?? losses["cross-entropy"];
   return (rules[setup.rule ?? "partitioned"] as Rule).create(setup.ruleOptions ?? {}, {
     backbone,
     inputShape: setup.inputShape ?? [3, 16, 16],
@@ -94,15 +108,20 @@ export function makeRule(setup: RuleSetup): LearningRule {
     precision: setup.precision ?? "float32",
     moduleSizes: moduleSizes(setup.partition ?? 1, backbone.stages.length - (setup.frozenStages ?? 0)),
     frozenStages: setup.frozenStages ?? 0,
-    classifier: setup.classifier ?? "attached",
+    classifier: setup.classifier ?? (loss.classifies ? "attached" : "detached"),
     format: setup.format ?? { epochs: null, learningRate: null },
     schedule: { name: "simultaneous", statistics: "fixed", ...setup.schedule },
-    loss: { entry: setup.loss ?? losses["cross-entropy"], options: setup.lossOptions ?? {} },
+    loss: { entry: loss, options: setup.lossOptions ?? {} },
     head: { entry: heads[setup.head ?? "linear"], options: setup.headOptions ?? {} },
     nhsic: setup.nhsic ? { weight: 0.1, with: "input", of: "output", sigma: 5, epsilon: 1e-5, ...setup.nhsic } : null,
+    reconstruction: setup.reconstruction ?? null,
+    context: setup.context ? { ...NO_CONTEXT, ...setup.context } : null,
+    segments: setup.segments ?? null,
     optimizer: { entry: optimizers[setup.optimizer ?? "adam"], settings: optimizerSettings(setup) },
-    headGenerator: new Generator((setup.seed ?? 1) + 2000),
-    ruleGenerator: new Generator((setup.seed ?? 1) + 3000),
+    headGenerator: new Generator(seed + 2000),
+    contextGenerator: new Generator(seed + 4000),
+    dropoutGenerator,
+    ruleGenerator: new Generator(seed + 3000),
     training: trainingData(setup),
   });
 }

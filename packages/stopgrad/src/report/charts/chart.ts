@@ -18,5 +18,7 @@ export const chartNames = [
   "nhsic-over-epochs",
   "learning-curves",
   "linear-separability",
+  "information",
   "cost",
+  "memory-of-modules",
 ] as const;

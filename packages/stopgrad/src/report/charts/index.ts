@@ -3,14 +3,24 @@
 import type { Comparison } from "../comparison.js";
 import type { Chart } from "./chart.js";
 import { costChart } from "./cost.js";
+import { informationChart } from "./information.js";
 import { informationPlaneChart } from "./information-plane.js";
 import { learningCurvesChart } from "./learning-curves.js";
 import { linearSeparabilityChart } from "./linear-separability.js";
+import { memoryChart } from "./memory.js";
 import { nhsicOverEpochsChart } from "./nhsic-over-epochs.js";
 
 export { type Chart, type ChartSpec, chartNames } from "./chart.js";
 export { variantColours } from "./colours.js";
-export { costChart, informationPlaneChart, learningCurvesChart, linearSeparabilityChart, nhsicOverEpochsChart };
+export {
+  costChart,
+  informationChart,
+  informationPlaneChart,
+  learningCurvesChart,
+  linearSeparabilityChart,
+  memoryChart,
+  nhsicOverEpochsChart,
+};
 
 /** The charts that have something to draw, in the order of the report. */
 export function reportCharts(comparison: Comparison): Chart[] {
@@ -19,6 +29,8 @@ export function reportCharts(comparison: Comparison): Chart[] {
     nhsicOverEpochsChart(comparison),
     learningCurvesChart(comparison),
     linearSeparabilityChart(comparison),
+    informationChart(comparison),
     costChart(comparison),
+    memoryChart(comparison),
   ].filter((chart) => chart !== null);
 }

@@ -1,6 +1,7 @@
 // Figures 1 to 19 of arXiv 2402.09050, as far as they are experiments on data sets. Compression is 1 − final / peak of
 // nHSIC(X, Z), retention final / peak of nHSIC(Y, Z); a fall counts from 0.05, as everywhere in the reports.
 import { above, below, type Check, check, type Estimate, exceeds, within } from "../claims.js";
+import { accuracyGap, gapOf, levelOf, relativeGapOf } from "../comparisons.js";
 import type { Found, Quantity } from "../found.js";
 import type { Item, Part } from "../paper.js";
 import {
@@ -20,7 +21,6 @@ import {
   uniformity,
 } from "../quantities.js";
 import { epochs, images, seeds, smallestNhsic, smallestProbe, smoke } from "../shrink.js";
-import { accuracyGap, gapOf, levelOf, relativeGapOf } from "./comparisons.js";
 
 /** A fall of a coordinate, as a fraction of its peak. */
 const FALL = 0.05;

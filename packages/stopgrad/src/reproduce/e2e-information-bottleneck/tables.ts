@@ -1,10 +1,10 @@
 // Tables 1 to 4 of arXiv 2402.09050. Published numbers are known to us for table 3 alone.
 import { above, below, type Check, check, combine, gap, level } from "../claims.js";
+import { accuracyGap, accuracyOf, levelOf } from "../comparisons.js";
 import type { Found } from "../found.js";
 import type { Item, Part } from "../paper.js";
 import { gainOfDeeperBlocks } from "../quantities.js";
 import { commonEpochs, epochs, images, seeds, smoke, without } from "../shrink.js";
-import { accuracyGap, accuracyOf, levelOf } from "./comparisons.js";
 
 const withoutHead = ["supcon-none", "sim-none", "sp-hard", "sp-soft"];
 const withOneLayer = ["ce-linear", "supcon-linear", "sim-conv"];

@@ -1,6 +1,6 @@
-// Comparisons that several items of the paper make.
-import { combine, type Estimate, gap, level } from "../claims.js";
-import type { Found, Quantity } from "../found.js";
+// Comparisons that several items of a paper make.
+import { combine, type Estimate, gap, level } from "./claims.js";
+import type { Found, Quantity } from "./found.js";
 
 /** Test accuracy of a variant. */
 export function accuracyOf(found: Found, part: string, variant: string): Estimate {
@@ -11,6 +11,12 @@ export function accuracyOf(found: Found, part: string, variant: string): Estimat
 export function accuracyGap(found: Found, part: string, a: string, b: string): Estimate {
   const label = `${of(found, part)}test accuracy ${a} − ${b}`;
   return gap(label, found.accuracy(part, a), found.accuracy(part, b));
+}
+
+/** Test error of one variant less another's: above 0 where `better` is the better one. */
+export function errorGap(found: Found, part: string, worse: string, better: string): Estimate {
+  const label = `${of(found, part)}test error ${worse} − ${better}`;
+  return gap(label, found.accuracy(part, better), found.accuracy(part, worse));
 }
 
 /** A quantity of one variant. */
