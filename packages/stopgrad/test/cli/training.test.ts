@@ -45,6 +45,21 @@ function runDocument(variant: string, seed: number) {
     parameters: { backbone: 62006, heads: variant === "e2e" ? 0 : positive },
     // 5x5 convolutions and linear layers for 32x32 images of three channels, by hand
     cost: { inference: { backbone: 651_720, extras: 0 }, training: positive },
+    memory: {
+      parameters: 4 * 62006,
+      heads: variant === "e2e" ? 0 : positive,
+      contexts: 0,
+      gradients: positive,
+      optimizer: positive,
+      modules: (variant === "e2e" ? ["network"] : ["conv1", "conv2", "fc1", "fc2", "fc3"]).map((module) => ({
+        module,
+        activations: positive,
+        head: expect.any(Number),
+        context: 0,
+        decoder: 0,
+        peak: positive,
+      })),
+    },
     stages: Object.entries(SHAPES).map(([name, shape]) => ({
       name,
       shape,
