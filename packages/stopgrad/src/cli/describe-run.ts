@@ -25,7 +25,7 @@ export function describeRun(record: RunRecord, metrics: readonly MetricPoint[], 
             summary.secondsToFirstStep == null ? null : `after ${summary.secondsToFirstStep.toFixed(2)} s`,
           ],
           ["peak memory", mebibytes(summary.peakBytes)],
-          ["parameters", `${summary.parameters.backbone} backbone + ${summary.parameters.heads} heads`],
+          ["parameters", countsOf(summary.parameters)],
           ["multiply-adds", summary.cost ? multiplyAdds(summary.cost) : null],
         ] as [string, string | null][])
       : []),
@@ -110,6 +110,11 @@ function indented(facts: readonly (readonly [string, string | null])[]): string[
   const known = facts.filter((fact): fact is [string, string] => fact[1] !== null);
   const width = Math.max(...known.map(([name]) => name.length));
   return known.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`);
+}
+
+/** Of each kind of network. */
+function countsOf({ backbone, heads, contexts }: RunSummary["parameters"]): string {
+  return `${backbone} backbone${contexts ? ` + ${contexts} contexts` : ""} + ${heads} heads`;
 }
 
 function percent(fraction: number): string {

@@ -5,7 +5,15 @@ import type { Tree } from "./tree.js";
 
 /** Every setting of a run in the form of an experiment file; validating it gives the same run, with the same hash. */
 export function experimentOf({ name, variant, seed, ...settings }: RunSettings): Tree {
-  const file = { name, seeds: [seed], ...settings };
+  const { objective, gradientCheckpointing } = settings;
+  const reconstruction = objective.reconstruction && { weights: objective.reconstruction };
+  const file = {
+    name,
+    seeds: [seed],
+    ...settings,
+    objective: { ...objective, reconstruction },
+    gradientCheckpointing: gradientCheckpointing === "square-root" ? true : gradientCheckpointing,
+  };
   return variant === "default" ? file : { ...file, variants: { [variant]: {} } };
 }
 

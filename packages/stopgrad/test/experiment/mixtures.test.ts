@@ -141,8 +141,8 @@ describe("a mixture that makes no sense is refused in one sentence", () => {
       "cross-entropy takes no head conv; use head: linear or mlp",
     ],
     [
-      "partition: stage\nobjective: { loss: predsim }\nclassifier: attached",
-      "predsim gives no class scores: the classifier learns apart from it; use detached or after",
+      "partition: 1\nobjective: { loss: predsim }\nclassifier: attached",
+      "the only module would learn from the classifier alone and not from predsim; use detached or after",
     ],
     [
       `partition: 2\nschedule: asynchronous\n${augmented}`,

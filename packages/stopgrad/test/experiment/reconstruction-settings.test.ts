@@ -112,7 +112,7 @@ describe("what is refused, in one sentence at its place", () => {
     ],
     [
       "partition: 4\nobjective: { reconstruction: { weights: 5 } }",
-      "x.yaml:5:41: objective.reconstruction.weights: expected published or a map with the keys first, last, got 5",
+      "x.yaml:5:41: objective.reconstruction.weights: expected published, or { first: { reconstruction, label }, last: { reconstruction, label } }, got 5",
     ],
     [
       "partition: 4\nobjective: { reconstruction: { weights: { first: { reconstruction: -1, label: 0 } } } }",
