@@ -194,6 +194,32 @@ export const greedyCases = [
     [{ name: "DGL", settings: sixteen }],
   ),
 ];
+/** ResNet-32 in two modules: side by side in two processes of one thread, beside one process of two threads, and of one. */
+const pair = {
+  model: "resnet32",
+  partition: 2,
+  objective: { head: "1c2f" },
+  optimizer: resnet110.optimizer,
+};
+greedyCases.push({
+  ...greedy("ResNet-32 in 2 modules, side by side in 2 processes of one thread", { ...pair, parallel: { workers: 2 } }),
+  kind: "pipeline",
+  count: 12,
+  forms: [
+    {
+      own: true,
+      kind: "training",
+      name: "one process of two threads",
+      settings: pair,
+      threads: 2,
+      count: 6,
+      target: 1.2,
+    },
+    { own: true, kind: "training", name: "one process of one thread", settings: pair, count: 6 },
+  ],
+  quick: { count: 4, repeats: 1 },
+});
+
 export const cases = [
   {
     name: "lenet5",

@@ -34,6 +34,7 @@ export async function measureCase(given, { job, python, say }) {
         ...common,
         ...prepared,
         form: side.form,
+        ...(side.threads ? { threads: side.threads } : {}),
         ...(side.own ? { kind: side.kind ?? side.name, settings: side.settings ?? given.settings } : {}),
         ...(side.own && !side.settings ? { environment: { OPENBLAS_CORETYPE: undefined } } : {}),
       });

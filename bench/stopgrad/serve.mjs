@@ -8,10 +8,12 @@ import { Compare, FirstStep, Help } from "./commands.mjs";
 import { Features } from "./features.mjs";
 import { Nhsic } from "./nhsic.mjs";
 import { Products, Scalars } from "./operators.mjs";
+import { Pipeline } from "./pipeline.mjs";
 import { Training } from "./training.mjs";
 
 const kinds = {
   training: Training,
+  pipeline: Pipeline,
   nhsic: Nhsic,
   features: Features,
   scalars: Scalars,
@@ -33,6 +35,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const done = await work.run(Number(line));
   answer({ seconds: (performance.now() - started) / 1000, ...done });
 }
+work.close?.();
 
 /** The library this process has loaded. */
 function libtorchFile() {

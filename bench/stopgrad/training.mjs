@@ -45,15 +45,25 @@ export class Training {
     return { units: images * (this.job.settings.gigaflopsPerImage ?? 1) };
   }
 
-  #step() {
+  /** Before the scope of a step, which would free an order that begins in it. */
+  beginEpochWhereDue() {
     if (!this.order || this.at === this.order.batches) {
       this.order?.dispose();
       this.order = new EpochOrder(this.set, this.settings.data.batch, this.generator);
       this.at = 0;
     }
+  }
+
+  /** In the scope of a step. */
+  nextBatch() {
+    const { augment } = this.settings.data;
+    return this.order.get(this.at++, this.normalisation, augment, this.generator, this.rule.views);
+  }
+
+  #step() {
+    this.beginEpochWhereDue();
     return scope(() => {
-      const { augment } = this.settings.data;
-      const batch = this.order.get(this.at++, this.normalisation, augment, this.generator, this.rule.views);
+      const batch = this.nextBatch();
       const { losses } = this.rule.step(batch);
       if (!losses.every(({ loss }) => Number.isFinite(loss))) throw new Error("a loss is not finite");
       return batch.labels.size(0);

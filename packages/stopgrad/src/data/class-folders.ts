@@ -2,15 +2,15 @@
 // which split. Looks at names only; no file is opened.
 //
 //   photos/cat/1.jpg                 or   photos/train/cat/1.jpg
-//   photos/dog/2.png                      photos/test/dog/2.png     (or val/)
+//   photos/dog/2.png                      photos/test/dog/2.png     (or val/, ...; in any case)
 //
 // Classes are the sorted names of the folders, images are found at any depth below, other files and whatever begins with
 // a dot are left out. Names are sorted by their bytes, so that every machine gives the same order.
 import { createHash } from "node:crypto";
-import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
+import { type Dirent, readdirSync, realpathSync, type Stats, statSync } from "node:fs";
+import { homedir } from "node:os";
 import { extname, join, relative, resolve, sep } from "node:path";
 import { DatasetError } from "./dataset.js";
-import { isFile } from "./files.js";
 
 /** An image file. */
 export interface ImageFile {
@@ -41,31 +41,51 @@ export interface SplitOptions {
 const EXTENSIONS = [".jpg", ".jpeg", ".png", ".webp"];
 /** Labels are bytes. */
 const MOST_CLASSES = 256;
-/** Folders of the test split beside `train/`; the first that is there. */
-const TEST_FOLDERS = ["test", "val"];
+const TRAIN_FOLDERS = ["train", "training"];
+/** Folders of the test split beside `train/`; the first that is there, the others are left out. */
+const TEST_FOLDERS = ["test", "testing", "val", "valid", "validation"];
 
 /**
- * @param path - relative to the working directory
- * @throws DatasetError when there is no such folder, or it does not hold two classes or more, each with images
+ * @param path - relative to the working directory; `~/` is the home directory
+ * @throws DatasetError when there is no such folder, it does not hold two classes or more, each with images, or a link in it
+ *   cannot be followed
  */
 export function findImages(path: string, { testFraction, seed }: SplitOptions): ClassFolders {
-  const folder = resolve(path);
+  const folder = resolve(path.replace(/^~(?=$|[/\\])/, homedir));
   const below = foldersIn(folder);
-  const testFolder = below.includes("train") ? TEST_FOLDERS.find((name) => below.includes(name)) : undefined;
-  if (testFolder === undefined) return drawSplit(classesIn(folder, folder, below), testFraction, seed);
+  const splits = splitFolders(folder, below);
+  if (splits === null) return drawSplit(classesIn(folder, folder, below), testFraction, seed);
 
-  const train = classesIn(folder, join(folder, "train"));
-  const names = foldersIn(join(folder, testFolder));
+  const train = classesIn(folder, splits.train);
+  const names = foldersIn(splits.test);
   const unknown = names.filter((name) => !train.classNames.includes(name));
-  if (unknown.length > 0) {
-    const place = join(folder, testFolder);
-    throw problem(place, `expected classes of ${join(folder, "train")}, found ${list(unknown)}`);
-  }
+  if (unknown.length > 0) throw problem(splits.test, `expected classes of ${splits.train}, found ${list(unknown)}`);
   const test = train.classNames.flatMap((name, label) =>
-    names.includes(name) ? imagesIn(folder, join(folder, testFolder, name), label, "test") : [],
+    names.includes(name) ? imagesIn(folder, join(splits.test, name), label, "test") : [],
   );
-  if (test.length === 0) throw problem(join(folder, testFolder), `expected class folders with images, found none`);
+  if (test.length === 0) throw problem(splits.test, "expected class folders with images, found none");
   return { ...train, images: [...train.images, ...test] };
+}
+
+/**
+ * The folders of the splits; null where those in a folder are classes.
+ *
+ * @param below - names of the folders in it
+ * @throws DatasetError when all of them are called like splits and one of the two is missing, or stands there twice
+ */
+function splitFolders(folder: string, below: readonly string[]): { train: string; test: string } | null {
+  const called = (names: readonly string[]) => below.filter((name) => names.includes(name.toLowerCase()));
+  const trains = called(TRAIN_FOLDERS);
+  const tests = TEST_FOLDERS.map((name) => called([name])).find((found) => found.length > 0) ?? [];
+  const [train, test] = [trains[0], tests[0]];
+  if (train === undefined || test === undefined) {
+    if (below.length === 0 || called([...TRAIN_FOLDERS, ...TEST_FOLDERS]).length < below.length) return null;
+    const beside = `beside ${below.length > 1 ? "them" : "it"}, ${train === undefined ? "train" : "test or val"} is missing`;
+    throw problem(folder, `expected two class folders or more, found only ${list(below)} (${beside})`);
+  }
+  const twice = [trains, tests].find((found) => found.length > 1);
+  if (twice) throw problem(folder, `expected one folder of each split, found ${list(twice)}`);
+  return { train: join(folder, train), test: join(folder, test) };
 }
 
 /** Every class of a folder, all its images in the training split. */
@@ -85,8 +105,7 @@ function classesIn(root: string, folder: string, classNames = foldersIn(folder))
 }
 
 function tooFew(folder: string, classNames: readonly string[]): string {
-  const alone = classNames[0] === "train" ? ` (beside it, ${TEST_FOLDERS.join(" or ")} is missing)` : "";
-  if (classNames.length === 1) return `only ${classNames[0]}${alone}`;
+  if (classNames.length === 1) return `only ${classNames[0]}`;
   const loose = entriesOf(folder).filter(({ name }) => isImage(name)).length;
   return loose > 0 ? `none but loose images (${loose}); put them into a folder for each class` : "none";
 }
@@ -133,7 +152,7 @@ function namesBelow(folder: string, above: readonly string[]): string[] {
   return entriesOf(folder).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (isFolder(path, entry)) return namesBelow(path, [...above, real]).map((name) => `${entry.name}/${name}`);
-    return isImage(entry.name) && (entry.isFile() || isFile(path)) ? [entry.name] : [];
+    return isImage(entry.name) && isFile(path, entry) ? [entry.name] : [];
   });
 }
 
@@ -159,8 +178,22 @@ function entriesOf(folder: string): Dirent[] {
 
 /** Links count as what they lead to. */
 function isFolder(path: string, entry: Dirent): boolean {
-  if (!entry.isSymbolicLink()) return entry.isDirectory();
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return entry.isSymbolicLink() ? (targetOf(path)?.isDirectory() ?? false) : entry.isDirectory();
+}
+
+function isFile(path: string, entry: Dirent): boolean {
+  return entry.isSymbolicLink() ? (targetOf(path)?.isFile() ?? false) : entry.isFile();
+}
+
+/** What a link leads to, undefined where there is nothing. @throws DatasetError when that cannot be told */
+function targetOf(link: string): Stats | undefined {
+  try {
+    return statSync(link, { throwIfNoEntry: false });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const found = code === "ELOOP" ? "one that leads to itself" : `one that cannot be followed (${code})`;
+    throw problem(link, `expected a link to an image or a folder, found ${found}; replace or remove it`, error);
+  }
 }
 
 function isImage(name: string): boolean {
@@ -177,6 +210,6 @@ function list(names: readonly string[]): string {
   return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
 }
 
-function problem(path: string, what: string): DatasetError {
-  return new DatasetError(`folder: ${path}: ${what}`);
+function problem(path: string, what: string, cause?: unknown): DatasetError {
+  return new DatasetError(`folder: ${path}: ${what}`, { cause });
 }

@@ -94,6 +94,13 @@ export interface Dataset extends RegistryEntry {
    * its classes and counts come from looking at names.
    */
   readonly wants?: string;
+  /**
+   * For such a set: what tells its images from others under the same options, lower-case hexadecimal. Validation puts it into
+   * the settings as the option `contents`, which the set has to have; `load` refuses another one.
+   *
+   * @throws DatasetError
+   */
+  fingerprint?(options: DatasetOptions): string;
 }
 
 /** Options as zod returns them; each set parses its own again, so that its defaults hold for `{}` too. */

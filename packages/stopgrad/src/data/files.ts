@@ -9,8 +9,15 @@ import { DatasetError } from "./dataset.js";
 
 const gunzipWhole = promisify(gunzip);
 
+/** Links count as what they lead to. @throws DatasetError when that cannot be told: a link to itself, a closed folder */
 export function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const what = code === "ELOOP" ? "a link that leads to itself" : `cannot be read (${code})`;
+    throw new DatasetError(`${path}: ${what}`, { cause: error });
+  }
 }
 
 /** `remove this file, then run ...`: fetching replaces only a file of the same name, so the damaged one must go. */

@@ -1,17 +1,21 @@
 // `folder`: anybody's own images, as a folder of class folders (class-folders.ts), decoded to one size (image-files.ts) and
-// kept decoded in the user's cache (image-cache.ts). Which images there are is looked up when settings are validated; an
-// image is opened only when a run needs it.
+// kept decoded in the user's cache (image-cache.ts). Which images there are is looked up when settings are validated, and a
+// sum of their bytes (image-sums.ts) is part of the settings: other images are another run. An image is decoded only when
+// a run needs it.
 import { constants } from "node:buffer";
-import { statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { type ClassFolders, findImages, type ImageFile } from "./class-folders.js";
 import { type Dataset, DatasetError, type DatasetOptions, type ImageSet, type LoadContext } from "./dataset.js";
 import { cacheFile, readCache, writeCache } from "./image-cache.js";
 import { decodeImages } from "./image-files.js";
+import { sumOfImages } from "./image-sums.js";
 import { cacheDirectory } from "./locate.js";
 
 const set = "folder";
+
+/** Of the images' sum, which has 64. */
+const CONTENTS_DIGITS = 16;
 
 /** Raise it when the same files and options begin to give other bytes, so that caches are made anew. */
 const BYTES_VERSION = 1;
@@ -24,10 +28,10 @@ const perChannel = (expected: string, least: z.ZodNumber) =>
 
 const options = z
   .strictObject({
-    /** Relative to the working directory. */
+    /** Relative to the working directory; `~/` is the home directory. */
     path: z.string().min(1).meta({ expected: "the path of a folder of class folders of images" }),
     /** Side of the square that images are resized to, in pixels. */
-    size: z.int().min(1).max(1024).default(32),
+    size: z.int().min(8).max(1024).default(32),
     /** How they become square; see `ImageFormat`. */
     resize: z.enum(["crop", "stretch", "pad"]).default("crop"),
     /** 3: colour; 1: grey. */
@@ -39,6 +43,12 @@ const options = z
     /** Of pixel / 255, one for all channels or one for each. */
     mean: perChannel("a number or a list of one for each channel", z.number()),
     std: perChannel("a number above 0 or a list of one for each channel", z.number().positive()),
+    /** Which images these are, filled in: see `fingerprint`. In a file: that they are still the same is checked. */
+    contents: z
+      .string()
+      .regex(new RegExp(`^[0-9a-f]{${CONTENTS_DIGITS}}$`))
+      .meta({ expected: `${CONTENTS_DIGITS} hexadecimal digits in quotation marks` })
+      .optional(),
   })
   .superRefine(({ channels, mean, std }, context) => {
     for (const [key, value] of Object.entries({ mean, std })) {
@@ -61,11 +71,20 @@ export const folder: Dataset = {
   classes: (given) => find(given).classNames.length,
   trainCount: (given) => countOf(find(given), "train"),
   testCount: (given) => countOf(find(given), "test"),
+  fingerprint: (given) => contentsOf(find(given)),
   load: async (given, context) => {
     const parsed = options.parse(given);
     const { channels, size } = parsed;
     const found = find(given);
-    const { train, test } = await read(found, parsed, context);
+    const contents = contentsOf(found);
+    const expected = parsed.contents ?? contents;
+    if (contents !== expected) {
+      const problem = `the images have changed since (contents ${contents}, expected ${expected})`;
+      throw new DatasetError(
+        `folder: ${found.folder}: ${problem}; put them back, or start anew with those that are there`,
+      );
+    }
+    const { train, test } = await read(found, contents, parsed, context);
     const forEach = (value: number | number[]) =>
       Array.isArray(value) ? value : new Array<number>(channels).fill(value);
     return {
@@ -87,6 +106,10 @@ function find(given: DatasetOptions): ClassFolders {
   return findImages(parsed.path, parsed);
 }
 
+function contentsOf(found: ClassFolders): string {
+  return sumOfImages(found).slice(0, CONTENTS_DIGITS);
+}
+
 function countOf({ images }: ClassFolders, split: ImageFile["split"]): number {
   return images.filter((image) => image.split === split).length;
 }
@@ -94,6 +117,7 @@ function countOf({ images }: ClassFolders, split: ImageFile["split"]): number {
 /** Both splits, from the cache or decoded and put there. */
 async function read(
   found: ClassFolders,
+  contents: string,
   { channels, size, resize }: FolderOptions,
   { onProgress }: LoadContext,
 ): Promise<{ train: ImageSet; test: ImageSet }> {
@@ -115,12 +139,7 @@ async function read(
 
   const format = { channels, size, resize };
   const cached = { count: images.length, bytes: pixels };
-  const kind = [BYTES_VERSION, found.folder, format];
-  const path = cacheFile(
-    join(cacheDirectory(), "images"),
-    kind,
-    images.map(([, image]) => identityOf(image)),
-  );
+  const path = cacheFile(join(cacheDirectory(), "images"), [BYTES_VERSION, found.folder, format], contents);
   if (await readCache(path, cached, put)) return { train, test };
 
   let done = 0;
@@ -150,10 +169,4 @@ function blankSet({ folder, images }: ClassFolders, split: ImageFile["split"], p
     );
   }
   return { images: new Uint8Array(count * pixels), labels, count };
-}
-
-/** What tells an image from the one that stood in its place before, without reading it. */
-function identityOf({ path, name }: ImageFile): [name: string, bytes: number, modified: number] {
-  const { size, mtimeMs } = statSync(path);
-  return [name, size, mtimeMs];
 }

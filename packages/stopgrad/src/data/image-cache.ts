@@ -26,7 +26,7 @@ const PIECE_BYTES = 2 ** 22;
  * Path of a cache file. Files of one `kind` replace each other.
  *
  * @param kind - what the images are and how they were decoded, for example the folder and the size
- * @param content - everything else that decides the bytes, for example the files' names and times
+ * @param content - everything else that decides the bytes, for example a sum of the files' names and bytes
  */
 export function cacheFile(folder: string, kind: unknown, content: unknown): string {
   const digest = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 32);

@@ -17,6 +17,9 @@ export interface ImageFormat {
   readonly resize: "crop" | "stretch" | "pad";
 }
 
+/** What is taken, whatever the file's name ends in; as sharp calls it. */
+const FORMATS: readonly string[] = ["jpeg", "png", "webp"];
+
 /** How sharp calls the ways of resizing. */
 const FITS = { crop: "cover", stretch: "fill", pad: "contain" } as const;
 
@@ -35,7 +38,8 @@ async function loadSharp(): Promise<SharpLibrary> {
  *
  * @param put - called once for each image, in any order; `pixels` is `[channels, size, size]`, 0 to 255
  * @param load - of the library
- * @throws DatasetError for the first file, in the order of `paths`, that cannot be decoded; and without the library
+ * @throws DatasetError for the first file, in the order of `paths`, that cannot be decoded or is of another format; and without
+ *   the library
  */
 export async function decodeImages(
   paths: readonly string[],
@@ -82,7 +86,13 @@ async function decode(sharp: SharpLibrary, path: string, { channels, size, resiz
     throw new DatasetError(`folder: ${path}: cannot be read (${code})`, { cause: error });
   }
   try {
-    const { data, info } = await sharp(bytes, { failOn: "error" })
+    const image = sharp(bytes, { failOn: "error" });
+    const { format: found } = await image.metadata();
+    if (!FORMATS.includes(found)) {
+      const what = `expected a JPEG, PNG or WebP image, found ${found.toUpperCase()}; convert or remove it`;
+      throw new DatasetError(`folder: ${path}: ${what}`);
+    }
+    const { data, info } = await image
       .autoOrient()
       .flatten({ background: "black" })
       .resize(size, size, { fit: FITS[resize], background: "black" })
@@ -92,6 +102,7 @@ async function decode(sharp: SharpLibrary, path: string, { channels, size, resiz
     if (info.channels !== channels) throw new Error(`it has ${info.channels} channels, expected ${channels}`);
     return toPlanes(data, channels);
   } catch (error) {
+    if (error instanceof DatasetError) throw error;
     const reason = (error as Error).message.replaceAll(/\s*\n\s*/g, "; ");
     throw new DatasetError(
       `folder: ${path}: expected a JPEG, PNG or WebP image, found one that cannot be decoded (${reason}); replace or remove it`,
