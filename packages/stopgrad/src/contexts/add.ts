@@ -14,6 +14,8 @@ export const add: Fusion = {
 class Sum extends FusionTerms {
   override readonly projects = false;
   override readonly weighs = false;
+  override readonly parametersOfPath = 0;
+
   override forward(features: Tensor): Tensor {
     return features.detach();
   }

@@ -16,6 +16,7 @@ export const concatenate: Fusion = {
 class Concatenation extends FusionTerms {
   override readonly projects = true;
   override readonly weighs = true;
+  override readonly parametersOfPath: number;
   readonly weight: Parameter;
   readonly bias: Parameter;
 
@@ -24,6 +25,7 @@ class Concatenation extends FusionTerms {
     parts: number,
   ) {
     super();
+    this.parametersOfPath = channels * channels;
     this.weight = scope(() => new Parameter(identities(channels, parts)));
     this.bias = scope(() => new Parameter(zeros([channels])));
   }

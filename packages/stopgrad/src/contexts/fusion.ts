@@ -18,6 +18,8 @@ export abstract class FusionTerms extends nn.Module {
   abstract readonly projects: boolean;
   /** Whether the term of a context is another than the context itself. */
   abstract readonly weighs: boolean;
+  /** How many of its parameters are those of one context's term. */
+  abstract readonly parametersOfPath: number;
   /** What the feature `[N, C, H, W]` gives by itself: a tensor of its own of the same shape. */
   abstract override forward(features: Tensor): Tensor;
   /** What the context of path `path` adds: `[N, C, H, W]` → the same shape. */

@@ -18,12 +18,14 @@ export const gated: Fusion = {
 class Gates extends FusionTerms {
   override readonly projects = false;
   override readonly weighs = true;
+  override readonly parametersOfPath: number;
   /** Before the sigmoid. */
   readonly gates: Parameter;
 
   constructor(start: number, channels: number, paths: number) {
     super();
     const value = Math.log(start / (1 - start));
+    this.parametersOfPath = channels;
     this.gates = scope(() => new Parameter(noGrad(() => zeros([paths, channels]).fill_(value))));
   }
 

@@ -92,6 +92,14 @@ export class ContextNode extends nn.Module {
     noGrad(() => scope(() => this.active.copy_(tensor(Uint8Array.from(active, Number)))));
   }
 
+  /** Trainable parameters of the paths in use, and of the feature's own term: what inference needs of the node. */
+  get parametersInUse(): number {
+    const { activePaths, fusion } = this;
+    const unused = activePaths.filter((isActive) => !isActive).length;
+    const ofFusion = countIn(fusion) - unused * fusion.parametersOfPath;
+    return activePaths.reduce((sum, isActive, path) => sum + (isActive ? countIn(this.#networkOf(path)) : 0), ofFusion);
+  }
+
   /** Whether `select` was called, also before a checkpoint. On a GPU asking waits. */
   get isSelected(): boolean {
     return this.selected.item() !== 0;
@@ -205,9 +213,13 @@ export class ContextNode extends nn.Module {
 
   #contextOf(path: number, size: MapSize, history: History): Tensor {
     const source = this.paths[path]!;
-    if (source === "input-encoder") return this.input!.forward(history.images.detach(), size);
-    const network = this.previous[this.input ? path - 1 : path]!;
-    return network.forward(source === "image" ? history.images.detach() : history.feature(source.feature), size);
+    const given = typeof source === "string" ? history.images.detach() : history.feature(source.feature);
+    return this.#networkOf(path).forward(given, size);
+  }
+
+  #networkOf(path: number): InputEncoder | FeatureTransfer {
+    if (this.paths[path] === "input-encoder") return this.input!;
+    return this.previous[this.input ? path - 1 : path]!;
   }
 
   #inPrecision(body: () => Tensor): Tensor {
@@ -221,6 +233,10 @@ export class ContextNode extends nn.Module {
       `context: expected a flag for each of the ${this.paths.length} paths (${names}), got ${active.length}`,
     );
   }
+}
+
+function countIn(network: nn.Module): number {
+  return network.parameters().reduce((sum, { numel }) => sum + numel, 0);
 }
 
 /** Runs `body` with batch norm as in training, but for running statistics, which stay as they are. */

@@ -78,6 +78,11 @@ export class ContextSupply extends nn.Module {
     return this;
   }
 
+  /** Trainable parameters of all paths in use, and of the fusions. */
+  get parametersInUse(): number {
+    return this.nodes.reduce((sum, node) => sum + node.parametersInUse, 0);
+  }
+
   /** Begins a pass over the modules. @param images - `[N, C, H, W]`, the network's input; the caller's */
   begin(images: Tensor): History {
     const readers = this.nodes.map(() => -1);

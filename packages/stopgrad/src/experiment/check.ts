@@ -22,11 +22,15 @@ export type Checked<T> = { readonly value: T } | { readonly mistakes: readonly M
 /** Finds settings of that name elsewhere, for a key that stands in the wrong section. */
 export type Elsewhere = (key: string) => string | undefined;
 
+/** Maps within a section that do not depend on what it names. */
+const FIXED_PARTS = ["data.augment.", "optimizer.schedule.", "context.selection."];
+
 /** The same without a section that is being checked: a key of another entry there is no place to move it to. */
 export function outside(section: string, elsewhere: Elsewhere): Elsewhere {
   return (key) => {
     const place = elsewhere(key);
-    return place?.startsWith(`${section}.`) ? undefined : place;
+    const isHere = place?.startsWith(`${section}.`) && !FIXED_PARTS.some((part) => place.startsWith(part));
+    return isHere ? undefined : place;
   };
 }
 

@@ -10,6 +10,16 @@ import { basename, join } from "node:path";
 import { FileFormatError, loadSafetensors, saveSafetensors, scope, type Tensor } from "@stopgrad/torch";
 import type { ModuleMemory, StageSummary } from "../store/records.js";
 
+/** Memory of one late step of each phase so far, in bytes. */
+export interface WatchedMemory {
+  /** The last phase that was watched, from 0. */
+  readonly phase: number;
+  /** Of all of these phases, in their order. */
+  readonly modules: readonly ModuleMemory[];
+  /** Of trained parameters, in the phase that has most. */
+  readonly gradients: number;
+}
+
 /** Where a run stands, beside its tensors. */
 export interface TrainingState {
   /** Whole epochs done, measured and recorded. */
@@ -25,8 +35,8 @@ export interface TrainingState {
   /** Images trained on so far. */
   images: number;
   peakBytes: number;
-  /** What the modules of a step stored; null before the second step. Absent in old ones. */
-  moduleBytes?: ModuleMemory[] | null;
+  /** What watched steps stored; null before the first of them. Absent in old ones. */
+  memory?: WatchedMemory | null;
   /** Sums over the epoch in progress. */
   running: { seen: number; correct: number | null; loss: number; localLosses: Record<string, number>; seconds: number };
   trainAccuracy: number;

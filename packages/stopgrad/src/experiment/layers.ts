@@ -4,7 +4,7 @@
 // Where a section names a registry entry (a model, a loss, ...) and the layer above names another one, the options of
 // the first are dropped, because they mean nothing to the second; what belongs to every entry is kept.
 import { UNNAMED_SCHEDULE } from "./rate-schedule.js";
-import { contextWrittenOut, headWrittenOut } from "./short-forms.js";
+import { contextWrittenOut, headWrittenOut, reconstructionWrittenOut } from "./short-forms.js";
 import { isTree, type Tree, withKey } from "./tree.js";
 
 /** A setting that names a registry entry: `model: lenet5` or `model: { name: lenet5, ...options }`. */
@@ -39,10 +39,11 @@ function namedAt(path: readonly string[]): NamedSetting | undefined {
 
 /**
  * Short forms written out: `model: lenet5` → `model: { name: lenet5 }`, `observe: { nhsic: true }` → `{ nhsic: {} }`,
- * `nhsic: false` → `nhsic: null`, `head: 1c2f` and `context: R1E` as what they stand for. Everything else is returned as it is, right or wrong.
+ * `nhsic: false` → `nhsic: null`, and those of short-forms.ts. Everything else is returned as it is, right or wrong.
  */
 export function writeOut(layer: Tree): Tree {
   let tree = mapAt(layer, ["objective", "head"], headWrittenOut);
+  tree = mapAt(tree, ["objective", "reconstruction"], reconstructionWrittenOut);
   tree = mapAt(tree, ["context"], contextWrittenOut);
   for (const { path } of NAMED_SETTINGS) {
     tree = mapAt(tree, path, (value) => (typeof value === "string" ? { name: value } : value));

@@ -28,6 +28,7 @@ export const settingsSchema = defineSettings(registries, {
     return entry.stageCount(optionsOf(entry, model), dataset.shape(optionsOf(dataset, data)));
   },
   hasClassifier: (model) => entryOf(models, model.name).hasClassifier,
+  mapStages: (model) => (entryOf(models, model.name) as Model).mapStages ?? null,
   runId,
   needsTwoImages: (model) => {
     const entry = entryOf(models, model.name) as Model;
@@ -43,5 +44,9 @@ export const settingsSchema = defineSettings(registries, {
     const dataset: Dataset = entryOf(datasets, data.name);
     const options = optionsOf(dataset, data);
     return { train: dataset.trainCount(options), test: dataset.testCount(options) };
+  },
+  contents(data) {
+    const dataset: Dataset = entryOf(datasets, data.name);
+    return dataset.fingerprint?.(optionsOf(dataset, data)) ?? null;
   },
 });

@@ -4,6 +4,7 @@
 // that a new model or loss needs no change here. Every mistake in the file is found before anything runs. Variants are
 // validated after merging, as they would run; a mistake is reported where it is written.
 import type { z } from "zod";
+import { parseContextCode } from "../contexts/code.js";
 import { selectionOptions } from "../contexts/selection.js";
 import { learningRateSchedules } from "../optimizers/learning-rate-schedules.js";
 import type { Registry } from "../registry.js";
@@ -42,7 +43,7 @@ import {
   type SplitSizes,
   type ValidParts,
 } from "./together.js";
-import { depthReached, formatPath, isTree, type Path, show, type Tree, valueAt } from "./tree.js";
+import { depthReached, formatPath, isTree, type Path, show, type Tree, valueAt, withoutKey } from "./tree.js";
 import {
   type Applied,
   asWritten,
@@ -90,7 +91,25 @@ interface Resolved {
 
 export function defineSettings(registries: SettingsRegistries, hooks: SettingsHooks = {}): Settings {
   const elsewhere = settingsElsewhere(registries);
-  return { expand: (document, options) => expand(document, options ?? {}, registries, hooks, elsewhere) };
+  return { expand: (document, options) => expand(document, options ?? {}, registries, lookingOnce(hooks), elsewhere) };
+}
+
+/** The same, for one file: each data set is looked at once, so that all variants have it as it was then. */
+function lookingOnce(hooks: SettingsHooks): SettingsHooks {
+  const once = <T>(look: (data: DataSettings) => T) => {
+    const seen = new Map<string, T>();
+    return (data: DataSettings): T => {
+      const key = JSON.stringify(data);
+      const found = seen.has(key) ? (seen.get(key) as T) : look(data);
+      seen.set(key, found);
+      return found;
+    };
+  };
+  return {
+    ...hooks,
+    datasetSizes: once((data) => hooks.datasetSizes?.(data) ?? null),
+    contents: once((data) => hooks.contents?.(data) ?? null),
+  };
 }
 
 function expand(
@@ -328,16 +347,20 @@ function resolve(
     "reconstruction",
   ]);
   const context = take(checkContext(tree.context, elsewhere), ["context"]);
-  const fusion = context && named(["context", "fusion"], "fusion", registries.fusions, nothingCommon, "add");
+  const fusion = isTree(tree.context)
+    ? named(["context", "fusion"], "fusion", registries.fusions, nothingCommon, "add")
+    : undefined;
   const observe = take(checkObserve(registries.measures, tree.observe ?? {}, outside("observe", elsewhere)), [
     "observe",
   ]);
-  const looked = givenData && sizesOf(givenData, hooks);
+  const looked = givenData && lookAt(givenData, hooks);
   if (looked?.mistake) mistakes.push(looked.mistake);
   const data = looked?.mistake ? undefined : givenData;
   const sizes = looked?.sizes ?? null;
+  const contents = looked?.contents ?? null;
   const filled = data && {
     ...data,
+    ...(contents === null ? {} : { contents }),
     train: data.train ?? sizes?.train ?? null,
     test: data.test ?? sizes?.test ?? null,
     evaluationBatch: data.evaluationBatch ?? data.batch,
@@ -403,13 +426,25 @@ function resolve(
   return { settings, mistakes };
 }
 
-/** How many images there are; a mistake where the data set's own options name something that is not there. */
-function sizesOf(data: DataSettings, hooks: SettingsHooks): { sizes: SplitSizes | null; mistake: Mistake | null } {
+/** What only the data set itself can tell. */
+interface Looked {
+  readonly sizes: SplitSizes | null;
+  readonly contents: string | null;
+  /** Its own options name something that is not there, or the settings name other images than there are. */
+  readonly mistake: Mistake | null;
+}
+
+function lookAt(data: DataSettings, hooks: SettingsHooks): Looked {
   try {
-    return { sizes: hooks.datasetSizes?.(data) ?? null, mistake: null };
+    const [sizes, contents] = [hooks.datasetSizes?.(data) ?? null, hooks.contents?.(data) ?? null];
+    const expected = data.contents ?? contents;
+    if (expected === contents) return { sizes, contents, mistake: null };
+    const where = data.path === undefined ? "" : ` in ${data.path}`;
+    const message = `the images${where} have changed since (contents ${contents}, expected ${expected}); leave it out to take them as they are`;
+    return { sizes, contents, mistake: mistakeAt(["data", "contents"], message) };
   } catch (error) {
     const path = "path" in data ? ["data", "path"] : ["data"];
-    return { sizes: null, mistake: mistakeAt(path, (error as Error).message) };
+    return { sizes: null, contents: null, mistake: mistakeAt(path, (error as Error).message) };
   }
 }
 
@@ -444,21 +479,41 @@ function checkContext(value: unknown, elsewhere: Elsewhere): Checked<Omit<Contex
     return { mistakes: [mistakeAt([], `expected ${example}, got ${show(value)}`)] };
   }
   const { fusion: _, ...mine } = value;
-  const checked = checkMap(contextSchema, mine, outside("context", elsewhere), ["fusion"]);
-  if ("mistakes" in checked) return checked;
+  const code = misplacedCode(value);
+  const checked = checkMap(contextSchema, code ? withoutKey(mine, "name") : mine, outside("context", elsewhere), [
+    "fusion",
+  ]);
+  const mistakes = [...(code ? [code] : []), ...("mistakes" in checked ? checked.mistakes : [])];
+  if (mistakes.length > 0 || "mistakes" in checked) return { mistakes };
   const { fromInput, previousModules } = checked.value;
-  return { value: fromInput || previousModules > 0 ? checked.value : null };
+  if (fromInput || previousModules > 0) return checked;
+  const written = Object.keys(value).filter((key) => value[key] !== null);
+  const isNone = written.length > 0 && written.every((key) => CONTEXT_SOURCES.includes(key));
+  if (isNone) return { value: null };
+  const expected = "a source: say fromInput: true or previousModules: 1, or context: none";
+  return { mistakes: [mistakeAt([], `missing; expected ${expected}`)] };
 }
 
-/** `objective.reconstruction`: a map, true, or nothing. */
+const CONTEXT_SOURCES = ["fromInput", "previousModules"];
+
+/** A code that stands as a context's name. */
+function misplacedCode({ name, ...beside }: Tree): Mistake | undefined {
+  const topology = typeof name === "string" ? parseContextCode(name) : undefined;
+  if (topology === undefined) return undefined;
+  const { fromInput, previousModules } = topology ?? { fromInput: false, previousModules: 0 };
+  const isAlone = Object.values(beside).every((value) => value === null);
+  const right = isAlone ? `context: ${name}` : `fromInput: ${fromInput}, previousModules: ${previousModules} instead`;
+  return mistakeAt(["name"], `unknown key; write ${right}`, "key");
+}
+
+/** `objective.reconstruction`: a map or nothing, short forms written out. */
 function checkReconstruction(value: unknown, elsewhere: Elsewhere): Checked<WrittenReconstruction | null> {
-  if (value === undefined || value === null || value === false) return { value: null };
-  const map = value === true ? {} : value;
-  if (!isTree(map)) {
+  if (value === undefined || value === null) return { value: null };
+  if (!isTree(value)) {
     const example = "a map such as { decoder: true, weights: published }";
     return { mistakes: [mistakeAt([], `expected ${example}, got ${show(value)}`)] };
   }
-  const checked = checkMap(reconstructionSchema, map, outside("objective", elsewhere));
+  const checked = checkMap(reconstructionSchema, value, outside("objective", elsewhere));
   if ("mistakes" in checked) return checked;
   return { value: checked.value.decoder ? checked.value : null };
 }

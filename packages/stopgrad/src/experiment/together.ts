@@ -1,11 +1,21 @@
 // Settings that are right one by one but not together, and what has to be known of the things they name to see it.
+import type { z } from "zod";
+import { selectionOptions } from "../contexts/selection.js";
 import { impossibleFor, trainingShape } from "../data/augment-settings.js";
 import type { Registry, RegistryEntry } from "../registry.js";
 import { type Mistake, mistakeAt } from "./check.js";
 import type { MeasureEntry } from "./entries.js";
+import {
+  contextWithoutMaps,
+  decoderWithoutMaps,
+  idleModule,
+  type ModuleEnds,
+  moduleEnds,
+  type PartlyMaps,
+} from "./module-ends.js";
 import { moduleCount, type Partition, requireModules } from "./partition.js";
 import { refusedSchedule } from "./rate-schedule.js";
-import { missingWeights, publishedFor, type WrittenReconstruction } from "./reconstruction.js";
+import { chosenWeights, missingWeights, publishedFor, type WrittenReconstruction } from "./reconstruction.js";
 import {
   type ContextSettings,
   type DataSettings,
@@ -54,10 +64,14 @@ export interface SettingsHooks {
   stageCount?(model: NamedSettings, data: DataSettings): number | null;
   /** Most images there are in each split. */
   datasetSizes?(data: DataSettings): SplitSizes | null;
+  /** What tells the data's images from others, where its options do not; settings hold it as `data.contents`. */
+  contents?(data: DataSettings): string | null;
   /** `[C, H, W]` of the data's images. */
   imageShape?(data: DataSettings): readonly number[] | null;
   /** Whether the model has a classifier apart from its stages; without one the last stage gives the class scores. */
   hasClassifier?(model: NamedSettings): boolean | null;
+  /** How many stages, from the first, give feature maps; null: all. */
+  mapStages?(model: NamedSettings): number | null;
   /** What a run is called, for those that start from another. */
   runId?(run: RunSettings): string;
   /** Whether the model cannot be trained on a batch of one image. */
@@ -104,7 +118,7 @@ export function impossibleTogether(
   registries: SettingsRegistries,
   hooks: SettingsHooks,
 ): Mistake[] {
-  const { data, model, rule, partition, classifier, loss, head, observe, device, retrain, context, match } = parts;
+  const { data, model, rule, partition, classifier, loss, head, observe, device, retrain, match } = parts;
   const mistakes: Mistake[] = [];
   const refuse = (path: Path, message: string) => mistakes.push(mistakeAt(path, message));
 
@@ -159,6 +173,7 @@ export function impossibleTogether(
     }
   }
   let modules = partition === undefined ? null : moduleCount(partition);
+  let layout: ModuleEnds | null = null;
   let stages: number | null = null;
   try {
     if (model && data) stages = hooks.stageCount?.(model, data) ?? null;
@@ -170,17 +185,28 @@ export function impossibleTogether(
     refuse(["retrain", "frozen"], message);
   } else if (stages !== null && partition !== undefined) {
     try {
-      requireModules(partition, stages, retrain?.frozen ?? 0);
-      modules = moduleCount(partition) ?? stages - (retrain?.frozen ?? 0);
+      const frozen = retrain?.frozen ?? 0;
+      requireModules(partition, stages, frozen);
+      modules = moduleCount(partition) ?? stages - frozen;
+      if (loss && classifier) {
+        const hasClassifier = hooks.hasClassifier?.(model!) ?? true;
+        const classifies = registries.losses[loss.name]?.classifies ?? true;
+        layout = moduleEnds({ partition, stages, frozen, hasClassifier, classifier, classifies });
+      }
     } catch (error) {
       refuse(["partition"], `${(error as Error).message} (${model?.name})`);
     }
   }
-  if (context && modules === 1 && rule?.name === "partitioned") {
-    refuse(["context"], "there is one module, which has none before it; cut the network, or use context: none");
+  if (rule?.name === "partitioned") {
+    const network =
+      model && stages !== null
+        ? { model: model.name, stages, frozen: retrain?.frozen ?? 0, maps: hooks.mapStages?.(model) ?? stages }
+        : null;
+    mistakes.push(...impossibleModules(parts, modules, layout, network));
   }
+  mistakes.push(...beyondWhatThereIs(parts, train, stages, registries));
   if (parts.parallel) {
-    const problem = impossibleParallel(parts, modules, registries);
+    const problem = impossibleParallel(parts, layout?.count ?? modules, registries);
     if (problem) refuse(["parallel", ...problem.path], problem.message);
   }
   if (match && model && !("width" in (registries.models[model.name]?.options.shape ?? {}))) {
@@ -199,6 +225,83 @@ export function impossibleTogether(
       : ` takes no head ${head.name}`;
     refuse(["objective", "head"], `${loss.name}${why}; use head: ${heads.join(" or ")}`);
   }
+  return mistakes;
+}
+
+/**
+ * What modules cannot be given where they lie.
+ * @param modules - K; null where it is not known
+ * @param layout - where they end; null where that is not known
+ */
+function impossibleModules(
+  { context, partition, reconstruction, model, data, gradientCheckpointing }: ValidParts,
+  modules: number | null,
+  layout: ModuleEnds | null,
+  network: PartlyMaps | null,
+): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const refuse = (path: Path, message: string) => mistakes.push(mistakeAt(path, message));
+  if (context && (layout?.count ?? modules) === 1) {
+    refuse(["context"], "there is one module, which has none before it; cut the network, or use context: none");
+  } else if (context) {
+    const problem = network && layout && contextWithoutMaps(network, layout);
+    if (problem !== null) refuse(["context"], problem);
+    if (modules !== null && context.previousModules > modules) {
+      const message = `expected at most the ${modules} modules there are, got ${context.previousModules}`;
+      refuse(["context", "previousModules"], message);
+    }
+  }
+  if (reconstruction && layout && model && data && partition !== undefined) {
+    const weights = chosenWeights(reconstruction, publishedFor(model, data, partition));
+    const at = ["objective", "reconstruction"];
+    const problem = weights && network && decoderWithoutMaps(network, layout, weights);
+    if (problem !== null) refuse(at, problem);
+    const idle = weights && idleModule(weights, layout.local);
+    if (idle !== null) {
+      const where = reconstruction.weights === "published" ? at : [...at, "weights", idle === 0 ? "first" : "last"];
+      const message = `both weights are 0 for module ${idle + 1} of ${layout.count}, which would learn nothing; give it a reconstruction or a label above 0`;
+      refuse(where, message);
+    }
+  }
+  if (network && typeof gradientCheckpointing === "number") {
+    const { stages, frozen } = network;
+    const most = stages - frozen;
+    const there = `the ${most} stages of ${network.model}${frozen > 0 ? " that are trained" : ""}`;
+    if (gradientCheckpointing > most) {
+      refuse(["gradientCheckpointing"], `expected at most ${there}, got ${gradientCheckpointing}`);
+    }
+  }
+  return mistakes;
+}
+
+/**
+ * What is asked for beyond what there is.
+ * @param images - of the training set; null where that is not known
+ * @param stages - of the model
+ */
+function beyondWhatThereIs(
+  { observe, context, model }: ValidParts,
+  images: number | null,
+  stages: number | null,
+  registries: SettingsRegistries,
+): Mistake[] {
+  const mistakes: Mistake[] = [];
+  /** The default is for data sets of any size, and is cut. */
+  const refuseImages = (path: Path, asked: unknown, option: z.ZodType | undefined) => {
+    if (typeof asked !== "number" || images === null || asked <= images) return;
+    if (option?.safeParse(undefined).data === asked) return;
+    mistakes.push(mistakeAt(path, `expected at most the ${images} training images there are, got ${asked}`));
+  };
+  for (const [measure, settings] of Object.entries(observe ?? {})) {
+    const options = registries.measures[measure]?.options.shape;
+    refuseImages(["observe", measure, "train"], settings.train, options?.train);
+    if (typeof settings.stages === "number" && stages !== null && settings.stages > stages) {
+      const message = `expected at most the ${stages} stages of ${model?.name}, got ${settings.stages}`;
+      mistakes.push(mistakeAt(["observe", measure, "stages"], message));
+    }
+  }
+  const asked = context?.selection?.images;
+  refuseImages(["context", "selection", "images"], asked, selectionOptions.shape.images);
   return mistakes;
 }
 
@@ -245,8 +348,18 @@ export function impossibleParts(parts: ValidParts, registries: SettingsRegistrie
     const problem = impossibleContext(parts, wanted, entry);
     if (problem) refuse(problem.path, problem.message);
   }
-  if (parts.match && context === null) {
-    refuse(["match"], "it widens the network to the cost of its context; say which context");
+  if (parts.match && rule?.name === "partitioned") {
+    const problem =
+      context === null
+        ? "it widens the network to the cost of its context; say which context"
+        : context?.selection
+          ? "it widens the network to the cost of the whole context, and a selection takes parts of it away; leave out context.selection"
+          : null;
+    if (problem !== null) refuse(["match"], problem);
+  }
+  if (entry?.propagatesLabels && parts.gradientCheckpointing && rule?.name === "partitioned") {
+    const message = `${loss?.name} sends labels through the modules beside the images, which are not computed again; leave it out`;
+    refuse(["gradientCheckpointing"], message);
   }
   if (reconstruction && model && data && partition !== undefined) {
     const missing = missingWeights(reconstruction, publishedFor(model, data, partition));
@@ -344,6 +457,7 @@ const unset: Readonly<Record<string, { readonly path: Path; readonly value: unkn
   nhsic: { path: ["objective", "nhsic"], value: null },
   reconstruction: { path: ["objective", "reconstruction"], value: null },
   context: { path: ["context"], value: null },
+  match: { path: ["match"], value: null },
   gradientCheckpointing: { path: ["gradientCheckpointing"], value: false },
   parallel: { path: ["parallel"], value: false },
 };

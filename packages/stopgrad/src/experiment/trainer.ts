@@ -22,7 +22,7 @@ import type { MeasureName } from "../measures/index.js";
 import { stageShapes } from "../models/index.js";
 import { entryOf } from "../registry.js";
 import { type LearningRule, type Phase, StepMemory, type StepResult } from "../rules/index.js";
-import type { MetricPoint, RunEnvironment, RunSummary } from "../store/records.js";
+import type { MetricPoint, ModuleMemory, RunEnvironment, RunSummary } from "../store/records.js";
 import { describeSystemError } from "../system-error.js";
 import { removeUnfinished, restoreCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
 import { createRule, type ImageKind, networkShape, takeOver } from "./create-rule.js";
@@ -438,8 +438,7 @@ class Training {
       const { normalisation } = this.data;
       const { views } = this.rule;
       const batch = order.get(state.stepInEpoch, normalisation, augmentation, this.generators.augmentation, views);
-      const isLate = state.step > 0 || this.#stepsPerEpoch === 1;
-      const isWatched = isLate && !state.moduleBytes && !this.#isWatching;
+      const isWatched = this.#isMemoryDue && !this.#isWatching;
       this.#isWatching ||= isWatched;
       pipeline.feed(batch, { learningRate: this.#learningRate(), isCounted: state.stepInEpoch === 0, isWatched });
       this.#underWay.push({ step: state.stepInEpoch, count: batch.labels.size(0) });
@@ -458,7 +457,7 @@ class Training {
     const { step, count } = this.#underWay.shift()!;
     this.#account(result, step, count);
     if (result.multiplyAdds !== null) state.trainingMultiplyAdds += result.multiplyAdds / count;
-    if (result.memory) state.moduleBytes = [...result.memory];
+    if (result.memory) this.#addMemory(result.memory, 0); // of gradients the workers tell when all is gathered
     if (state.epoch === 0 && step === 0) this.#secondsToFirstStep = (Date.now() - this.job.startedAt) / 1000;
   }
 
@@ -470,13 +469,21 @@ class Training {
     this.#takeResults(pipeline);
     const peaks = this.#reports.map(({ peakBytes, queueBytes }) => peakBytes + queueBytes);
     this.#state.peakBytes = Math.max(this.#state.peakBytes, ...peaks);
+    const gradients = this.#reports.reduce((sum, { gradientBytes }) => sum + gradientBytes, 0);
+    const { memory } = this.#state;
+    if (memory) this.#state.memory = { ...memory, gradients: Math.max(memory.gradients, gradients) };
   }
 
-  /** Watches the run's second step, in which gradients and the optimizer's state are there already; the first of one. */
+  /** Whether a step of the phase is to be watched: its second, where gradients are there already; the first of one. */
+  get #isMemoryDue(): boolean {
+    const { stepInEpoch, memory } = this.#state;
+    const { at, epoch } = this.#phase;
+    const isLate = stepInEpoch > 0 || epoch > 0 || this.#stepsPerEpoch === 1;
+    return isLate && (memory?.phase ?? -1) < at;
+  }
+
   #memoryOfStep(): StepMemory | null {
-    const { step, moduleBytes } = this.#state;
-    const isLate = step > 0 || this.#stepsPerEpoch === 1;
-    if (moduleBytes || !isLate || !this.rule.watchMemory) return null;
+    if (!this.rule.watchMemory || !this.#isMemoryDue) return null;
     this.#state.peakBytes = Math.max(this.#state.peakBytes, bytesOn(this.job.settings.device).peak - this.otherBytes);
     const memory = new StepMemory(this.job.settings.device);
     this.rule.watchMemory(memory);
@@ -484,8 +491,25 @@ class Training {
   }
 
   #keepMemory({ modules, peak }: StepMemory): void {
-    this.#state.moduleBytes = modules;
+    this.#addMemory(modules, this.#gradientBytes());
     this.#state.peakBytes = Math.max(this.#state.peakBytes, peak - this.otherBytes);
+  }
+
+  /** Adds what a step of the phase stored. */
+  #addMemory(modules: readonly ModuleMemory[], gradients: number): void {
+    const { memory } = this.#state;
+    this.#state.memory = {
+      phase: this.#phase.at,
+      modules: [...(memory?.modules ?? []), ...modules],
+      gradients: Math.max(memory?.gradients ?? 0, gradients),
+    };
+  }
+
+  /** Of the gradients there are in this process. */
+  #gradientBytes(): number {
+    const { backbone, auxiliary, context } = this.rule;
+    const trained = [backbone, auxiliary, context].flatMap((network) => network?.parameters() ?? []);
+    return scope(() => bytesIn(trained.flatMap(({ grad }) => grad ?? [])));
   }
 
   #divergenceHint(): string {
@@ -603,7 +627,7 @@ class Training {
       parameters: {
         backbone: countParameters(this.rule.backbone.parameters()),
         heads: countParameters(this.rule.auxiliary?.parameters() ?? []),
-        ...(this.rule.context ? { contexts: countParameters(this.rule.context.parameters()) } : {}),
+        ...(this.rule.context ? { contexts: this.rule.context.parametersInUse } : {}),
       },
       memory: this.#memory(),
       ...(contexts ? { contexts } : {}),
@@ -614,16 +638,14 @@ class Training {
   }
 
   #memory(): RunSummary["memory"] {
-    const { moduleBytes } = this.#state;
-    if (!moduleBytes) return null;
+    const { memory } = this.#state;
+    if (!memory) return null;
     const { backbone, auxiliary, context } = this.rule;
     const networks = [backbone, auxiliary, context].map((network) => network?.stateDict().values() ?? []);
     const [parameters, heads, contexts] = networks.map(bytesIn) as [number, number, number];
-    const trained = [backbone, auxiliary, context].flatMap((network) => network?.parameters() ?? []);
-    const inWorkers = this.#reports.reduce((sum, { gradientBytes }) => sum + gradientBytes, 0);
-    const gradients = inWorkers + scope(() => bytesIn(trained.flatMap(({ grad }) => grad ?? [])));
     const optimizer = scope(() => bytesIn([...this.rule.stateDict()].flatMap(optimizerTensor)));
-    return { parameters, heads, contexts, gradients, optimizer, modules: moduleBytes };
+    const { gradients, modules } = memory;
+    return { parameters, heads, contexts, gradients, optimizer, modules: [...modules] };
   }
 
   /** Multiply-adds for one image. */

@@ -123,6 +123,8 @@ export interface Model extends RegistryEntry {
   readonly hasClassifier: boolean;
   /** Whether it may be trained on images of another size than it is evaluated on; no unless said. */
   readonly anyImageSize?: boolean;
+  /** How many stages, from the first, give feature maps `[C, H, W]`; those above, vectors or tokens. All unless said. */
+  readonly mapStages?: number;
   /** Whether it cannot be trained on a batch of one image: batch norm of vectors. No unless said. */
   needsTwoImages?(options: Readonly<Record<string, unknown>>): boolean;
   /** Number of stages, known without building it. @throws Error when the model does not fit the images */

@@ -14,6 +14,7 @@ export const cnn: Model = {
   source: "arXiv 2402.09050, appendix: the network of its Forward-Forward experiments",
   options,
   hasClassifier: false,
+  mapStages: 2,
 
   stageCount: (_, [, height = 0, width = 0]) => {
     checkSides(height, width);

@@ -14,6 +14,7 @@ export const lenet5: Model = {
   source: "LeCun et al. 1998; dimensions as in arXiv 2402.09050",
   options,
   hasClassifier: false,
+  mapStages: 2,
 
   stageCount: (_, [, height = 0, width = 0]) => {
     checkSides(height, width);

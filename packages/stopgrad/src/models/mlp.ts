@@ -12,6 +12,7 @@ export const mlp: Model = {
   source: "arXiv 2402.09050, appendix; the width is not published",
   options,
   hasClassifier: false,
+  mapStages: 0,
 
   stageCount: () => LAYERS,
 

@@ -51,6 +51,7 @@ function vgg(name: keyof typeof plans, source: string): Model {
     source,
     options,
     hasClassifier: true,
+    mapStages: convolutions,
     needsTwoImages(given) {
       const { batchNorm, form } = options.parse(given);
       return batchNorm && form === "layer-wise";

@@ -35,6 +35,7 @@ export const vit: Model = {
   source: "Dosovitskiy et al., arXiv 2010.11929; six blocks as in arXiv 2402.09050, whose sizes are not published",
   options,
   hasClassifier: true,
+  mapStages: 0,
 
   stageCount: (given, [, height = 0, width = 0]) => {
     const parsed = options.parse(given);

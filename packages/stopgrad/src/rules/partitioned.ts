@@ -301,7 +301,7 @@ export class PartitionedRule implements LearningRule {
       const pass = measured("activations", () => this.#through(module, entry.features, entry.wanted));
       const { hidden } = pass;
       const { weights, error } = module.decoder ?? { weights: LABEL_ALONE, error: null };
-      const sent = signals && this.#sendThrough(module.stages, signals);
+      const sent = signals && measured("activations", () => this.#sendThrough(module.stages, signals));
       const looked = measured("head", () => {
         const seen = module.readout ? module.readout.forward(hidden) : hidden;
         const local = module.loss({
@@ -318,7 +318,10 @@ export class PartitionedRule implements LearningRule {
       });
       let loss = looked.local;
       if (error) loss = measured("decoder", () => loss.add(error(hidden, pixels!).mul(weights.reconstruction)));
-      if (hasTerm) loss = loss.sub(this.#nhsicTerm(hidden, looked.seen, inputFactor ?? entry.features.detach()));
+      if (hasTerm) {
+        const partner = inputFactor ?? entry.features.detach();
+        loss = measured("head", () => loss.sub(this.#nhsicTerm(hidden, looked.seen, partner)));
+      }
       loss.backward();
       entry.backward(pass.backward());
       if (at > 0) history?.push(entry.features.detach());

@@ -1,6 +1,6 @@
 // How a network learns. A rule is given a backbone and a batch, and moves weights; what happens in between is its own.
 import type { Generator, nn, Tensor } from "@stopgrad/torch";
-import type { ContextSettings } from "../contexts/index.js";
+import type { ContextSettings, ContextSupply } from "../contexts/index.js";
 import type { Normalisation, TensorSet } from "../data/loader.js";
 import type { Head } from "../heads/index.js";
 import type { LocalLoss } from "../losses/index.js";
@@ -47,7 +47,7 @@ export interface LearningRule {
   /** What is trained beside the backbone and thrown away at inference: heads and decoders. Null when there is nothing. */
   readonly auxiliary: nn.Module | null;
   /** What is trained beside the backbone and stays: networks that bring modules context. Null when there is nothing. */
-  readonly context: nn.Module | null;
+  readonly context: ContextSupply | null;
   /** Names of the gradient-isolated modules, first to last. */
   readonly moduleNames: readonly string[];
   /** Places, among the backbone's stages, of those in which modules end; absent where modules are not made of stages. */
@@ -184,7 +184,14 @@ export interface RuleContext {
 }
 
 /** What means nothing to a rule that knows no modules. */
-export const NOT_PARTITIONED = ["partition", "reconstruction", "context", "gradientCheckpointing", "parallel"] as const;
+export const NOT_PARTITIONED = [
+  "partition",
+  "reconstruction",
+  "context",
+  "match",
+  "gradientCheckpointing",
+  "parallel",
+] as const;
 
 /** A named rule. */
 export interface Rule extends RegistryEntry {
@@ -198,6 +205,7 @@ export interface Rule extends RegistryEntry {
     | "nhsic"
     | "reconstruction"
     | "context"
+    | "match"
     | "gradientCheckpointing"
     | "parallel"
   )[];

@@ -89,9 +89,9 @@ export interface StageSummary {
 /** Bytes of one gradient-isolated module in one training step. */
 export interface ModuleMemory {
   module: string;
-  /** Stored by its stages for their backward pass, its output included. */
+  /** Stored by its stages for their backward pass, its output included; with a loss that sends labels through, theirs too. */
   activations: number;
-  /** Stored by its head and its loss. */
+  /** Stored by its head and its loss, the nHSIC term included. */
   head: number;
   /** Stored by the networks that bring it context, and the combined feature. */
   context: number;

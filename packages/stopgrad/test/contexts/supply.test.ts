@@ -305,6 +305,25 @@ describe("forward", () => {
 });
 
 describe("paths out of use", () => {
+  test.each([
+    ["add", 0, 0],
+    ["gated", 8, 0],
+    ["concatenate", 8 * 8, 8 * 8 + 8],
+  ] as const)("%s: they do not count among the parameters in use", (fusion, ofPath, own) => {
+    const supply = makeSupply("R2E", fusion);
+    const node = supply.nodes[2]!; // 8 channels, from maps of 8 and 6 channels, and from images
+    const encoder = 3 * 12 * 9 + 12 + 2 * 12 + (12 * 8 * 9 + 8 + 2 * 8);
+    const [near, far] = [8 * 8 + 8 + 2 * 8, 6 * 8 + 8 + 2 * 8];
+    expect(node.parametersInUse).toBe(own + encoder + near + far + 3 * ofPath);
+    const all = supply.parameters().reduce((sum, { numel }) => sum + numel, 0);
+    expect(supply.parametersInUse).toBe(all);
+    node.setActive([false, true, false]);
+    expect(node.parametersInUse).toBe(own + near + ofPath);
+    expect(supply.parametersInUse).toBe(all - encoder - far - 2 * ofPath);
+    node.setActive([false, false, false]);
+    expect(node.parametersInUse).toBe(own);
+  });
+
   test.each(FUSIONS)("%s: as if the context were zeros; neither trained nor computed", (fusion) => {
     scope(() => {
       const supply = makeSupply("R2E", fusion);

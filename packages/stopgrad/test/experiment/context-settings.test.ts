@@ -59,6 +59,7 @@ describe("context", () => {
     ["false", null],
     ["null", null],
     ["{ fromInput: false, previousModules: 0 }", null],
+    ["{ fromInput: false }", null],
   ])("%s", (written, expected) => {
     expect(run(`partition: 4\ncontext: ${written}\n`).context).toEqual(expected);
   });
@@ -137,6 +138,8 @@ describe("head codes", () => {
     ["1c2f", auxiliary],
     ["2C3F", { ...auxiliary, convLayers: 2, linearLayers: 3 }],
     ["{ name: 0c1f, widen: 2 }", { ...auxiliary, convLayers: 0, linearLayers: 1, widen: 2 }],
+    ["{ name: 1c2f, convLayers: 3 }", { ...auxiliary, convLayers: 3 }],
+    ["{ linearLayers: 1, name: 1c2f }", { ...auxiliary, linearLayers: 1 }],
     ["{ convLayers: 2 }", { ...auxiliary, convLayers: 2 }],
     ["{ widen: 0.5 }", { ...auxiliary, widen: 0.5 }],
     ["auxiliary", auxiliary],
@@ -240,6 +243,54 @@ describe("what is refused, in one sentence at its place", () => {
       "x.yaml:5:1: context: forward-gradient does not use it; leave it out, or set it to null",
     ],
     [
+      "rule: forward-gradient\nmatch: inference",
+      "x.yaml:5:1: match: forward-gradient does not use it; leave it out, or set it to null",
+    ],
+    ...["{}", "{ fusion: gated }", "{ selection: { after: 1 } }", "{ fromInput: false, recompute: false }"].map(
+      (context): [string, string] => [
+        `partition: 4\ncontext: ${context}`,
+        "x.yaml:5:10: context: missing; expected a source: say fromInput: true or previousModules: 1, or context: none",
+      ],
+    ),
+    ["partition: 4\ncontext: { name: R1E }", "x.yaml:5:12: context.name: unknown key; write context: R1E"],
+    [
+      "partition: 4\ncontext: { name: R2, fusion: gated }",
+      "x.yaml:5:12: context.name: unknown key; write fromInput: false, previousModules: 2 instead",
+    ],
+    ["partition: 4\ncontext: { name: none }", "x.yaml:5:12: context.name: unknown key; write context: none"],
+    [
+      "partition: 4\ncontext: { fromInput: true, after: 2 }",
+      "x.yaml:5:29: context.after: unknown key; did you mean context.selection.after?",
+    ],
+    [
+      "partition: 4\ncontext: R999E",
+      "x.yaml:5:10: context.previousModules: expected at most the 4 modules there are, got 999",
+    ],
+    [
+      "partition: stage\ncontext: { previousModules: 17 }",
+      "x.yaml:5:29: context.previousModules: expected at most the 16 modules there are, got 17",
+    ],
+    [
+      "partition: 4\ncontext: { fromInput: true, selection: { images: 50001 } }",
+      "x.yaml:5:50: context.selection.images: expected at most the 50000 training images there are, got 50001",
+    ],
+    [
+      "partition: 4\ncontext: { fromInput: true, selection: {} }\nmatch: inference",
+      "x.yaml:6:8: match: it widens the network to the cost of the whole context, and a selection takes parts of it away; leave out context.selection",
+    ],
+    [
+      "partition: 4\ngradientCheckpointing: 1000",
+      "x.yaml:5:24: gradientCheckpointing: expected at most the 16 stages of resnet32, got 1000",
+    ],
+    [
+      "retrain: { from: a.safetensors, frozen: 6 }\ngradientCheckpointing: 11",
+      "x.yaml:5:24: gradientCheckpointing: expected at most the 10 stages of resnet32 that are trained, got 11",
+    ],
+    [
+      "partition: 4\ngradientCheckpointing: true\nobjective: { loss: signal-propagation }",
+      "x.yaml:5:24: gradientCheckpointing: signal-propagation sends labels through the modules beside the images, which are not computed again; leave it out",
+    ],
+    [
       "rule: forward-gradient\ngradientCheckpointing: 2",
       "x.yaml:5:1: gradientCheckpointing: forward-gradient does not use it; leave it out, or set it to null",
     ],
@@ -256,6 +307,7 @@ describe("what is refused, in one sentence at its place", () => {
       "optimizer: { schedule: { name: cosine, warmup: 3 } }",
       "x.yaml:4:24: optimizer.schedule: expected a warm-up within the 2 epochs of training, got 3 epochs; use warmup: 0, or train longer",
     ],
+    ["optimizer: { warmup: 3 }", "x.yaml:4:14: optimizer.warmup: unknown key; did you mean optimizer.schedule.warmup?"],
   ])("%s", (lines, expected) => {
     expect(mistakes(`${SHORT}${lines}\n`)).toEqual([expected]);
   });
@@ -271,6 +323,38 @@ objective: { loss: supervised-contrastive }\n`;
       "x.yaml:5:40: context.selection: it asks for the loss of plain images, and supervised-contrastive compares 2 augmented views",
     ]);
     expect(mistakes(text.replace("supervised-contrastive", "{ name: supervised-contrastive, views: 1 }"))).toEqual([]);
+  });
+
+  test("the numbers that there are are taken", () => {
+    for (const lines of ["partition: 4\ncontext: R4E", "gradientCheckpointing: 16", "partition: stage\ncontext: R16"]) {
+      expect(mistakes(`${SHORT}${lines}\n`), lines).toEqual([]);
+    }
+    const text = "data: { name: cifar10, train: 500 }\nmodel: resnet32\nepochs: 2\npartition: 4\n";
+    const selection = (images: string) => `${text}context: { fromInput: true, selection: { ${images} } }\n`;
+    expect(mistakes(selection("images: 500"))).toEqual([]);
+    expect(mistakes(selection("images: 501"))).toHaveLength(1);
+    expect(mistakes(selection(""))).toEqual([]); // of 1024, all that there are
+  });
+
+  test("a part of a context at the top level that variants complete", () => {
+    const text = `${SHORT}partition: 4
+context: { fusion: gated, selection: {} }
+variants:
+  input: { context: { fromInput: true } }
+  code: { context: R2 }
+  none: { context: none }\n`;
+    expect(mistakes(text)).toEqual([]);
+    expect(expand(text).map(({ context }) => context?.fusion.name ?? null)).toEqual(["gated", "gated", null]);
+    expect(mistakes(`${text}  nothing: { partition: 2 }\n`)).toEqual([
+      "x.yaml:5:10: context: missing; expected a source: say fromInput: true or previousModules: 1, or context: none",
+    ]);
+  });
+
+  test("both mistakes of a context without a source are named at once", () => {
+    expect(mistakes(`${SHORT}partition: 4\ncontext: { fusion: sum }\n`)).toEqual([
+      expect.stringContaining("context: missing; expected a source"),
+      expect.stringContaining("context.fusion: unknown fusion: sum"),
+    ]);
   });
 
   test("a match of a model without a width", () => {
@@ -295,6 +379,59 @@ variants:
   test("a context at the top level is nothing to a variant with another rule that is without it", () => {
     const text = `${SHORT}partition: 4\ncontext: E\nvariants: { a: { rule: forward-gradient, partition: 1, context: null }, b: {} }\n`;
     expect(mistakes(text)).toEqual([]);
+  });
+});
+
+describe("a context where a cut has no feature map is refused before anything is built", () => {
+  const refusal = (model: string, lines: string) => mistakes(`data: cifar10\nmodel: ${model}\nepochs: 2\n${lines}\n`);
+  const noMaps = (model: string) =>
+    `context: ${model} has no stage that gives feature maps, which contexts are added to; use context: none`;
+  const fits = (upTo: number, cuts: string) =>
+    `use cuts up to ${upTo}, such as partition: { cuts: [${cuts}] }, or context: none`;
+  const cutAfter = (stage: number, model: string) =>
+    `context: the cut after stage ${stage} of ${model} has no feature map that contexts could be added to; `;
+  const measured = (model: string, upTo: string) =>
+    `context: balance: memory may cut after any stage, and ${model} gives feature maps, which contexts are added to, only up to stage ${upTo}; `;
+
+  test.each([
+    ["vit", "partition: 2", noMaps("vit")],
+    ["mlp", "partition: { cuts: [1] }", noMaps("mlp")],
+    ["mlp", "partition: { modules: 2, balance: memory }", noMaps("mlp")],
+    ["lenet5", "partition: 2", cutAfter(3, "lenet5") + fits(2, "1")],
+    ["lenet5", "partition: stage", cutAfter(3, "lenet5") + fits(2, "1, 2")],
+    ["cnn", "partition: { cuts: [1, 3] }", cutAfter(3, "cnn") + fits(2, "1, 2")],
+    ["vgg11", "partition: stage", cutAfter(9, "vgg11") + fits(8, "1, 2, 3, 4, 5, 6, 7, 8")],
+    ["vgg16", "partition: { cuts: [5, 14] }", cutAfter(14, "vgg16") + fits(13, "5, 9")],
+    ["vgg11", "partition: { modules: 3, balance: memory }", measured("vgg11", "8 of 10") + fits(8, "3, 6")],
+    // The last stage of lenet5 is then the classifier.
+    ["lenet5", "partition: stage\nobjective: { loss: hsic-bottleneck }", cutAfter(3, "lenet5") + fits(2, "1, 2")],
+  ])("%s, %s", (model, lines, expected) => {
+    expect(refusal(model, `${lines}\ncontext: E`)).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test.each([
+    ["lenet5", "partition: { cuts: [1, 2] }"],
+    ["lenet5", "partition: { cuts: [2, 4] }\nobjective: { loss: hsic-bottleneck }"],
+    ["cnn", "partition: 2"],
+    ["vgg11", "partition: 4"],
+    ["vgg11", "partition: { cuts: [8] }"],
+    ["resnet20", "partition: stage"],
+    ["resnet20", "partition: { modules: 3, balance: memory }"],
+  ])("%s, %s can have one", (model, lines) => {
+    expect(refusal(model, `${lines}\ncontext: E`)).toEqual([]);
+  });
+
+  test("one module is left where the last stage is the classifier", () => {
+    const lines = "partition: { cuts: [4] }\nobjective: { loss: hsic-bottleneck }\ncontext: E";
+    expect(refusal("lenet5", lines)).toEqual([expect.stringContaining("context: there is one module")]);
+  });
+
+  test("in a variant, at the context that it is given", () => {
+    const text = `data: cifar10\nmodel: vgg11\nepochs: 2\npartition: stage
+variants: { plain: {}, supplied: { context: E }, cut: { context: E, partition: 4 } }\n`;
+    expect(mistakes(text)).toEqual([
+      expect.stringMatching(/^x\.yaml:5:45: variants\.supplied\.context: the cut after/),
+    ]);
   });
 });
 

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { documentFromText } from "../../src/experiment/document.js";
 import { canonicalJson, runId, settingsHash, slug } from "../../src/experiment/identity.js";
 import type { RunSettings } from "../../src/experiment/run-settings.js";
-import { settings } from "./fake-registries.js";
+import { defineSettings } from "../../src/experiment/settings.js";
+import { hooks, registries, settings } from "./fake-registries.js";
 
 function run(
   overrides: string[] = [],
@@ -44,6 +45,29 @@ test.each([
   "+variants.a.epochs=2",
 ])("%s decides", (override) => {
   expect(settingsHash(run([override]))).not.toBe(settingsHash(run()));
+});
+
+test("what the images are decides, for data sets that can tell", () => {
+  let looked = 0;
+  const withContents = (contents: string | null) =>
+    defineSettings(registries, {
+      ...hooks,
+      contents: ({ name }) => {
+        looked++;
+        return name === "cifar10" ? contents : null;
+      },
+    });
+  const text = "data: cifar10\nmodel: lenet5\nepochs: 2\nobserve: { nhsic: true }\n";
+  const hash = (contents: string | null) =>
+    settingsHash(withContents(contents).expand(documentFromText(text, "x.yaml")).runs[0] as RunSettings);
+  expect(hash(null)).toBe(settingsHash(run()));
+  expect(new Set([hash(null), hash("12"), hash("34")]).size).toBe(3);
+
+  looked = 0;
+  const variants = documentFromText(`${text}variants:\n  a: {}\n  b: { epochs: 3 }\n  c: { data: mnist }\n`, "x.yaml");
+  const { runs } = withContents("12").expand(variants);
+  expect(runs.map(({ data }) => data.contents)).toEqual(["12", "12", undefined]);
+  expect(looked).toBe(2);
 });
 
 test("one GPU is as good as another", () => {

@@ -153,6 +153,14 @@ describe("a mixture that makes no sense is refused in one sentence", () => {
       "asynchronous computes outputs once, and signal-propagation sends labels along with every batch; use sequential",
     ],
     [
+      "partition: 2\ngradientCheckpointing: 2\nobjective: { loss: signal-propagation }",
+      "signal-propagation sends labels through the modules beside the images, which are not computed again; leave it out",
+    ],
+    [
+      "partition: 2\ncontext: R1E",
+      "mlp has no stage that gives feature maps, which contexts are added to; use context: none",
+    ],
+    [
       "rule: forward-forward\npartition: 2",
       "partition: forward-forward does not use it; leave it out, or set it to null",
     ],

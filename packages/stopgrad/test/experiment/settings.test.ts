@@ -316,6 +316,7 @@ precision: float16
       "optimizer: { schedule: { milestones: [3, 2] } , name: adam }",
       "optimizer.schedule.milestones: expected ascending epochs, each once",
     ],
+    ["optimizer: { gamma: 0.5 }", "optimizer.gamma: unknown key; did you mean optimizer.schedule.gamma?"],
     ["optimizer: 3", "optimizer: expected the name of an optimizer (known: adam, sgd), got 3"],
     ["optimizer: constructor", "optimizer: unknown optimizer: constructor (known: adam, sgd)"],
     ["rule: forward-forward", "rule: unknown rule: forward-forward (known: partitioned)"],

@@ -191,11 +191,16 @@ observe: { information: ${observe} }
       epochs: 10,
       learningRate: 1e-2,
     });
-    expect(parse("{ stages: 4, every: 2, train: 100000 }").observe.information).toMatchObject({
+    expect(parse("{ stages: 4, every: 2, train: 96 }").observe.information).toMatchObject({
       stages: 4,
       every: 2,
-      train: 100_000,
+      train: 96,
     });
+    // The default is for data sets of any size; a number that is asked for is not cut.
+    expect(() => parse("{ train: 97 }")).toThrow("observe.information.train: expected at most the 96 training images");
+    expect(() => parse("{ stages: 6 }")).toThrow(
+      "observe.information.stages: expected at most the 5 stages of mlp, got 6",
+    );
     expect(() => parse("{ stages: end }")).toThrow(/all, ends \(of modules\) or a number of equal modules/);
     expect(() => parse("{ batches: 4 }")).toThrow(/unknown key/);
   });

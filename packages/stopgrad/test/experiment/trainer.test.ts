@@ -1,10 +1,11 @@
-// What a run does when its numbers fail: it says which, where and when; and what a measure that fails costs it: nothing.
+// What a run does when its numbers fail: it says which, where and when; what a measure that fails costs it: nothing; and
+// what its summary says of memory and contexts.
 import "../support/one-thread.js";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Tensor } from "@stopgrad/torch";
-import { expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import {
   checkpointSteps,
   restoreCheckpoint,
@@ -132,4 +133,57 @@ it("checkpoints come by epochs, steps or time, whichever is due", async () => {
   expect(await steps("{ every: 2, everySteps: 5 }")).toEqual([6, 5]);
   expect(await steps("{ every: 2, everySeconds: 1e-6 }")).toEqual([6, 5]);
   expect(await steps("{ every: 2, everySeconds: null }")).toEqual([6]);
+});
+
+describe("memory by module", () => {
+  const layered = `${small}partition: stage\nobjective: { head: linear }\n`;
+  const memoryOf = ({ last }: Awaited<ReturnType<typeof trained>>) =>
+    last.type === "completed" ? last.summary.memory! : expect.unreachable();
+  const names = ["fc1", "fc2", "fc3", "fc4", "fc5"];
+  /** Of its weights and biases, and of a head where it has one, in float32. */
+  const gradients = [3072, 16, 16, 16].map((inputs) => 4 * (17 * 10 + (inputs + 1) * 16));
+
+  it.each(["simultaneous", "sequential", "asynchronous"])("%s: of every module, in order", async (schedule) => {
+    const memory = memoryOf(await trained(`${layered}schedule: ${schedule}\n`));
+    expect(memory.modules.map(({ module }) => module)).toEqual(names);
+    for (const { activations, peak } of memory.modules) {
+      expect(activations).toBeGreaterThan(0);
+      expect(peak).toBeGreaterThanOrEqual(activations);
+    }
+    const all = gradients.reduce((sum, bytes) => sum + bytes, 4 * 17 * 10);
+    expect(memory.gradients).toBe(schedule === "simultaneous" ? all : Math.max(...gradients));
+  });
+
+  it("of a step of each phase, however often the run was stopped", async () => {
+    const text = `${layered}schedule: sequential\n`;
+    const whole = memoryOf(await trained(text));
+    let run = await trained(text, { stopAfter: 4 });
+    while (run.last.type === "interrupted") run = await trained(text, { directory: run.directory, stopAfter: 4 });
+    expect(memoryOf(run)).toEqual(whole);
+  });
+
+  it("of one step an epoch, the first", async () => {
+    const memory = memoryOf(await trained(`${layered.replace("batch: 32", "batch: 96")}schedule: sequential\n`));
+    expect(memory.modules.map(({ module }) => module)).toEqual(names);
+  });
+
+  it("a classifier that learns after all else has no module, and does not hide the gradients before it", async () => {
+    const after = `${small.replace("mlp, width: 16", "resnet20, width: 2")}partition: 2\nclassifier: after\n`;
+    const memory = memoryOf(await trained(after.replace("epochs: 2", "epochs: 1")));
+    expect(memory.modules).toHaveLength(2);
+    // All but the classifier: the parameters without their running statistics, which have no gradient.
+    expect(memory.gradients).toBeGreaterThan(0.8 * (memory.parameters + memory.heads));
+  });
+});
+
+it("contexts that a selection takes out of use are no parameters of the network any more", async () => {
+  const text = (selection: string) => `${small.replace("mlp, width: 16", "resnet20, width: 2")}partition: 3
+context: { fromInput: true, previousModules: 1, selection: { after: 1, ${selection} } }\n`;
+  const [kept, taken] = [await trained(text("tolerance: 0, images: 32")), await trained(text("tolerance: 1e9"))];
+  const summaries = [kept, taken].map(({ last }) => (last.type === "completed" ? last.summary : null));
+  expect(summaries[1]!.contexts!.every(({ used }) => used.length === 0)).toBe(true);
+  expect(summaries[1]!.parameters.contexts).toBe(0);
+  expect(summaries[1]!.memory!.contexts).toBe(summaries[0]!.memory!.contexts); // they still take their memory
+  const used = summaries[0]!.contexts!.flatMap(({ used }) => used);
+  expect(summaries[0]!.parameters.contexts! > 0).toBe(used.length > 0);
 });

@@ -19,6 +19,21 @@ const shapes: ImageShape[] = [
   [3, 32, 32],
 ];
 
+/** For every stage, whether it gives a feature map. */
+function mapsOf(model: ModelName, inputShape: ImageShape): boolean[] {
+  const backbone = makeBackbone({ model, inputShape });
+  const found = stageShapes(backbone, inputShape).map(({ length }) => length === 3);
+  backbone.dispose();
+  return found;
+}
+
+/** The same, as the model says without being built. */
+function saidMaps(name: ModelName, inputShape: ImageShape): boolean[] {
+  const model: Model = models[name];
+  const stages = model.stageCount(smallOptions(name), inputShape);
+  return Array.from({ length: stages }, (_, at) => at < (model.mapStages ?? stages));
+}
+
 // Its blocks are no other model's.
 describe.each<ModelName>([...modelNames, "resnet50"])("%s", (name) => {
   const model: Model = models[name];
@@ -41,6 +56,10 @@ describe.each<ModelName>([...modelNames, "resnet50"])("%s", (name) => {
       if (backbone.classifier) expect(backbone.classifier.forward(features).shape).toEqual([5, 7]);
       else expect(features.shape).toEqual([5, 7]);
     });
+  });
+
+  test("says up to which stage it gives feature maps", () => {
+    for (const inputShape of shapes) expect(mapsOf(name, inputShape)).toEqual(saidMaps(name, inputShape));
   });
 
   test("names its stages apart, and holds each tensor once under one name", () => {
@@ -202,6 +221,7 @@ describe("sizes", () => {
     expect(models[model].stageCount({}, [3, 16, 16])).toBe(backbone.stages.length);
     expect(new Set(backbone.stages.map((stage) => stage.name)).size).toBe(backbone.stages.length);
     expect(stageShapes(backbone, [3, 16, 16])).toHaveLength(backbone.stages.length);
+    expect(mapsOf(model, [3, 16, 16])).toEqual(saidMaps(model, [3, 16, 16]));
     backbone.dispose();
   });
 

@@ -155,6 +155,25 @@ describe("two modules of two convolutions, by hand", () => {
     expect(first!.activations).toBe((4 + 6) * MAP);
   });
 
+  test("labels that are sent through the stages store as much there as the images", () => {
+    const loss = { entry: losses["signal-propagation"], options: {} };
+    const more = { loss, head: { entry: heads.none, options: {} }, classifier: "detached" } as const;
+    const { modules } = watched(twoModules(more));
+    expect(modules.map(({ activations }) => activations)).toEqual([2 * (4 + 6) * MAP, 2 * (8 + 5) * MAP]);
+    for (const { activations, head, peak } of modules) expect(activations + head).toBeLessThanOrEqual(peak);
+  });
+
+  test("the nHSIC term stores with the head's loss", () => {
+    const nhsic = { weight: 0.1, with: "module-input", of: "output", sigma: 5, epsilon: 1e-5 } as const;
+    const [plain, term] = [twoModules(), twoModules({ nhsic })].map((rule) => watched(rule).modules);
+    for (const at of [0, 1]) {
+      // At least two matrices of pairs, of the output's rows and of the factor that they are compared with.
+      expect(term![at]!.head - plain![at]!.head).toBeGreaterThanOrEqual(2 * BATCH * BATCH * 4);
+      expect(term![at]!.activations).toBe(plain![at]!.activations);
+      expect(term![at]!.activations + term![at]!.head).toBeLessThanOrEqual(term![at]!.peak);
+    }
+  });
+
   test("a decoder that does not count stores nothing", () => {
     const none = { reconstruction: 0, label: 1 };
     const { modules } = watched(twoModules({ reconstruction: { first: none, last: none } }));
