@@ -1,7 +1,7 @@
 // The label stream of signal propagation (arXiv 2204.01723; arXiv 2402.09050, eqs. 17-18): one-hot labels are projected
 // to the shape of the network's input and then run through the same stages as the images.
 import { nn, relu, scope, type Tensor } from "@stopgrad/torch";
-import type { Stage } from "../models/index.js";
+import { forwardThrough, type Stage } from "../models/index.js";
 import type { RuleContext } from "./rule.js";
 
 /** One-hot labels `[N, K]` → `[N, ...shape]`: linear without bias, layer norm, ReLU, as in the authors' library. */
@@ -44,6 +44,11 @@ export function withOwnStatistics<R>(stages: readonly Stage[], body: () => R): R
       norm.movesStatistics = true;
     }
   }
+}
+
+/** Signals through stages, as images go, with batch norm over the signals. */
+export function sendThrough(stages: readonly Stage[], signals: Tensor): Tensor {
+  return withOwnStatistics(stages, () => forwardThrough(stages, signals));
 }
 
 /** Runs `body` with batch norm as it is, but for running statistics, which stay what they are. */

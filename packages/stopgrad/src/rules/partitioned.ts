@@ -9,24 +9,21 @@
 // What learns when is a list of phases (phases.ts): all at once, or module by module on what is frozen below.
 //
 // On a GPU a step only starts work; its losses are read once, after the optimizer's step, because reading waits.
-import { crossEntropy, noGrad, oneHot, type optim, scope, stack, type Tensor } from "@stopgrad/torch";
+import { noGrad, oneHot, type optim, scope, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
 import { type ContextSettings, ContextSupply, type History, pathName } from "../contexts/index.js";
-import { nhsic } from "../measures/nhsic.js";
-import { nhsicTerm } from "../measures/nhsic-gradient.js";
 import { type Backbone, deviceOf, forwardThrough, kindOf, readThrough, type Stage } from "../models/index.js";
-import { type LossWeights, toPixels } from "../reconstruction/index.js";
 import { CachedFeatures } from "./cached-features.js";
-import { LabelProjection, withOwnStatistics } from "./label-signals.js";
+import { LabelProjection, sendThrough } from "./label-signals.js";
+import { ModuleLearning, type Reading, read } from "./learn-modules.js";
 import { buildModules, type LocalModule } from "./modules.js";
 import type { ModuleRange } from "./parallel/index.js";
 import { type ModulePhase, planPhases } from "./phases.js";
-import { cutIntoSegments, RecomputedPass, usualSegments } from "./recomputed.js";
 import { Replayed, recordOnGpu } from "./replayed.js";
 import type { Batch, LearningRule, Rule, RuleContext, StepResult } from "./rule.js";
 import { selectContexts } from "./select-contexts.js";
-import type { MemoryPart, StepMemory } from "./step-memory.js";
-import { Auxiliary, correctIn, inFull, prefixed, requireFit, unprefixed, weightsOf } from "./weights.js";
+import type { StepMemory } from "./step-memory.js";
+import { Auxiliary, inFull, prefixed, requireFit, unprefixed, weightsOf } from "./weights.js";
 
 const options = z.strictObject({
   /** Record forward and backward passes as a CUDA graph and replay them; the CPU computes as ever. */
@@ -40,39 +37,11 @@ export const partitioned: Rule = {
   create: (given, context) => new PartitionedRule(context, options.parse(given).graph ?? false),
 };
 
-/** A loss of a batch, or the number of right answers: read at once on the CPU, a float32 scalar on a GPU. */
-type Reading = number | Tensor;
-
 /** What a pass over all modules finds, in the network's order. */
 interface Readings {
   readonly losses: readonly Reading[];
   readonly correct: Reading | null;
 }
-
-/** What a module's learning starts from, beside the batch. */
-interface Given {
-  /** Which module. */
-  readonly at: number;
-  /** What the module before gives, behind a stop-gradient. */
-  readonly features: Tensor;
-  readonly history: History | null;
-  readonly signals: Tensor | null;
-  readonly inputFactor: Tensor | null;
-  /** The images as pixels of 0 to 1, for decoders. */
-  readonly pixels: Tensor | null;
-  readonly hasTerm: boolean;
-}
-
-/** A module's input, and the way back of its gradient into the networks that brought context. */
-interface Entry {
-  readonly features: Tensor;
-  /** Whether `backward` has to be given the gradient with respect to `features`. */
-  readonly wanted: boolean;
-  backward(gradient: Tensor | null): void;
-}
-
-/** Of a module without a decoder. */
-const LABEL_ALONE: LossWeights = { reconstruction: 0, label: 1 };
 
 export class PartitionedRule implements LearningRule {
   readonly backbone: Backbone;
@@ -90,12 +59,11 @@ export class PartitionedRule implements LearningRule {
   readonly #classifier: Stage | null;
   /** Of labels to the network's input; null unless the loss sends labels through the network. */
   readonly #projection: LabelProjection | null;
+  readonly #learning: ModuleLearning;
   readonly #optimizer: optim.Optimizer;
   readonly #onGpu: boolean;
   readonly #graph: boolean;
   #phase: ModulePhase;
-  /** Watches the next step. */
-  #memory: StepMemory | null = null;
   /** What the frozen stages give, where it is computed once. */
   #cached: CachedFeatures | null = null;
   /** Null where steps are computed afresh. */
@@ -122,6 +90,7 @@ export class PartitionedRule implements LearningRule {
     this.moduleEnds = modules.map(({ stages }) => backbone.stages.indexOf(stages.at(-1)!));
     this.auxiliary = networks.size > 0 ? new Auxiliary(networks) : null;
     this.context = context.context && supplyFor(context, context.context, modules);
+    this.#learning = new ModuleLearning(context, modules, classifier, this.context, this.views);
     this.phases = planPhases(this.moduleNames, classifier?.name ?? null, context);
     this.#optimizer = context.optimizer.entry.create(context.optimizer.settings, [
       ...this.#trainedStages().flatMap((stage) => [...stage.parameters()]),
@@ -182,8 +151,8 @@ export class PartitionedRule implements LearningRule {
       this.#optimizer.step();
       if (this.#onGpu) meanwhile?.();
       const { correct } = readings;
-      this.#memory?.end();
-      this.#memory = null;
+      this.#learning.memory?.end();
+      this.#learning.memory = null;
       const values = read(correct === null ? readings.losses : [...readings.losses, correct]);
       const losses = this.#lossNames().map((module, at) => ({ module, loss: values[at]! }));
       return {
@@ -214,45 +183,10 @@ export class PartitionedRule implements LearningRule {
       scope(() => {
         const features = noGrad(() => this.#cached?.get(indices) ?? this.#featuresOf(images, from, history));
         const signals = this.#projection && end > from ? this.#entrySignals(images, labels, losses) : null;
-        const { correct } = this.#passesOf(batch, this.#phase, { features, history, signals }, losses);
+        const { correct } = this.#learning.learn(batch, this.#phase, { features, history, signals }, losses);
         return { losses, correct };
       }),
     );
-  }
-
-  /** Passes of modules `from` to before `end`, and of a classifier beside the last one; adds to `losses`. */
-  #passesOf(
-    batch: Batch,
-    { from, end, classifier }: Pick<ModulePhase, "from" | "end" | "classifier">,
-    before: Pick<Given, "features" | "history" | "signals">,
-    losses: Reading[],
-  ): { features: Tensor; correct: Reading | null } {
-    const { images, labels } = batch;
-    const { history } = before;
-    let { features, signals } = before;
-    let correct: Reading | null = null;
-    const hasTerm = this.#context.nhsic !== null && images.size(0) > 1; // of one image it is 0
-    const inputFactor = hasTerm && this.#context.nhsic?.with === "input" ? this.#nhsicFactor(images) : null;
-    const pixels = this.#context.reconstruction && toPixels(images, this.#context.training.normalisation);
-    for (let at = from; at < end; at++) {
-      const given = { at, features, history, signals, inputFactor, pixels, hasTerm };
-      const found = this.#watched(at, () => this.#learn(batch, given));
-      losses.push(found.loss);
-      correct = found.correct;
-      if (features !== images) features.dispose();
-      signals?.dispose();
-      features = found.output;
-      signals = found.signals;
-    }
-    if (classifier) {
-      const logits = inFull(this.#classifier!.forward(features));
-      const repeated = this.#ofEachView(labels);
-      const loss = crossEntropy(logits, repeated);
-      loss.backward();
-      losses.push(this.#reading(loss));
-      correct = this.#reading(correctIn(logits, repeated));
-    }
-    return { features, correct };
   }
 
   /** What is trained, for modules that learn in processes of their own (parallel/). */
@@ -279,7 +213,7 @@ export class PartitionedRule implements LearningRule {
     return scope(() => {
       const input = features ?? noGrad(() => this.#featuresOf(batch.images, 0, history));
       const before = { features: input, history, signals: null };
-      const pass = this.#passesOf(batch, { from, end, classifier }, before, losses);
+      const pass = this.#learning.learn(batch, { from, end, classifier }, before, losses);
       const names = [...this.moduleNames.slice(from, end), ...(classifier ? [this.#classifier!.name] : [])];
       const values = read(losses);
       const correct = pass.correct === null ? null : read([pass.correct])[0]! / this.views;
@@ -289,84 +223,6 @@ export class PartitionedRule implements LearningRule {
         features: pass.features,
       };
     });
-  }
-
-  /** One module's forward pass, loss and backward pass. */
-  #learn({ images, labels }: Batch, given: Given) {
-    const { at, features, history, signals, inputFactor, pixels, hasTerm } = given;
-    const module = this.#modules[at]!;
-    const measured = <R>(part: MemoryPart, body: () => R) => this.#memory?.part(part, body) ?? body();
-    return scope(() => {
-      const entry = measured("context", () => this.#enter(at, features, history));
-      const pass = measured("activations", () => this.#through(module, entry.features, entry.wanted));
-      const { hidden } = pass;
-      const { weights, error } = module.decoder ?? { weights: LABEL_ALONE, error: null };
-      const sent = signals && measured("activations", () => this.#sendThrough(module.stages, signals));
-      const looked = measured("head", () => {
-        const seen = module.readout ? module.readout.forward(hidden) : hidden;
-        const local = module.loss({
-          output: inFull(seen),
-          labels: module.classifies ? this.#ofEachView(labels) : labels,
-          views: this.views,
-          get hidden() {
-            return inFull(hidden);
-          },
-          images,
-          signals: sent && { input: signals!, output: inFull(sent) },
-        });
-        return { seen, local: weights.label === 1 ? local : local.mul(weights.label) };
-      });
-      let loss = looked.local;
-      if (error) loss = measured("decoder", () => loss.add(error(hidden, pixels!).mul(weights.reconstruction)));
-      if (hasTerm) {
-        const partner = inputFactor ?? entry.features.detach();
-        loss = measured("head", () => loss.sub(this.#nhsicTerm(hidden, looked.seen, partner)));
-      }
-      loss.backward();
-      entry.backward(pass.backward());
-      if (at > 0) history?.push(entry.features.detach());
-      return {
-        loss: this.#reading(loss),
-        correct: module.classifies ? this.#reading(correctIn(looked.seen, this.#ofEachView(labels))) : null,
-        output: hidden.detach(),
-        signals: sent?.detach() ?? null,
-      };
-    });
-  }
-
-  /** Watches a module's memory where that was asked for. */
-  #watched<R>(at: number, body: () => R): R {
-    return this.#memory?.module(this.moduleNames[at]!, body) ?? body();
-  }
-
-  /** What module `at` is given of the output of the one before it. */
-  #enter(at: number, features: Tensor, history: History | null): Entry {
-    const node = history && at > 0 ? this.context!.nodes[at - 1]! : null;
-    if (!node) return { features, wanted: false, backward() {} };
-    if (this.#context.context!.recompute) {
-      const entry = node.forwardOver(features, history!);
-      const wanted = node.learns;
-      return {
-        features: entry,
-        wanted,
-        backward: (gradient) => gradient && node.backward(features, history!, gradient),
-      };
-    }
-    const entry = node.forward(features, history!);
-    const wanted = entry.requiresGrad && this.#context.segments !== null;
-    return { features: entry, wanted, backward: (gradient) => gradient && entry.backward({ gradient }) };
-  }
-
-  /**
-   * A module's stages, and what their backward pass leaves to do after the loss's.
-   * @param wanted - whether the gradient with respect to `input` is asked for
-   */
-  #through({ stages }: LocalModule, input: Tensor, wanted: boolean): { hidden: Tensor; backward(): Tensor | null } {
-    const { segments, dropoutGenerator } = this.#context;
-    const count = segments === "square-root" ? usualSegments(stages.length) : (segments ?? 1);
-    if (count === 1 && !wanted) return { hidden: forwardThrough(stages, input), backward: () => null };
-    const pass = new RecomputedPass(cutIntoSegments(stages, count), dropoutGenerator);
-    return { hidden: pass.forward(input, wanted), backward: () => pass.backward() };
   }
 
   /** What the first `end` modules give, contexts included, on what no phase trains. */
@@ -396,25 +252,6 @@ export class PartitionedRule implements LearningRule {
     }
   }
 
-  /** Labels `[V·N]` of all rows. */
-  #ofEachView(labels: Tensor): Tensor {
-    return this.views === 1 ? labels : labels.repeat([this.views]);
-  }
-
-  /** The factor of nHSIC of what a term compares with. */
-  #nhsicFactor(values: Tensor): Tensor {
-    const { sigma, epsilon } = this.#context.nhsic!;
-    return noGrad(() => nhsic.factor(inFull(values), { sigma, epsilon }));
-  }
-
-  /** weight · nHSIC(X, Z), in float32. @param other - a factor of the input, or the module's own input */
-  #nhsicTerm(hidden: Tensor, seen: Tensor, other: Tensor): Tensor {
-    const { weight, of, sigma, epsilon, with: partner } = this.#context.nhsic!;
-    const factor = partner === "input" ? other : this.#nhsicFactor(other);
-    const value = nhsicTerm(inFull(of === "output" ? hidden : seen), factor, { sigma, epsilon });
-    return value.to("float32").mul(weight);
-  }
-
   /** Labels as the network's input. Trains the projection, whose target is which labels agree. */
   #entrySignals(images: Tensor, labels: Tensor, losses: Reading[]): Tensor {
     const { classes, loss } = this.#context;
@@ -422,7 +259,7 @@ export class PartitionedRule implements LearningRule {
       const input = oneHot(labels, classes).to("float32");
       if (this.#phase.from > 0) {
         const entry = noGrad(() => this.#projection!.forward(input));
-        return noGrad(() => this.#sendThrough(this.#frozen, entry));
+        return noGrad(() => sendThrough(this.#frozen, entry));
       }
       const sent = this.#projection!.forward(input);
       const found = loss.entry.compute(loss.options, {
@@ -436,17 +273,9 @@ export class PartitionedRule implements LearningRule {
         own: null,
       });
       found.backward();
-      losses.push(this.#reading(found));
-      return noGrad(() => this.#sendThrough(this.#bottom, sent.detach()));
+      losses.push(this.#learning.reading(found));
+      return noGrad(() => sendThrough(this.#bottom, sent.detach()));
     });
-  }
-
-  #sendThrough(stages: readonly Stage[], signals: Tensor): Tensor {
-    return withOwnStatistics(stages, () => forwardThrough(stages, signals));
-  }
-
-  #reading(scalar: Tensor): Reading {
-    return this.#onGpu ? scalar.detach().to("float32") : scalar.item();
   }
 
   /** While modules learn one after the other, the one that learns predicts through its head. */
@@ -524,7 +353,7 @@ export class PartitionedRule implements LearningRule {
   }
 
   watchMemory(memory: StepMemory | null): void {
-    this.#memory = memory;
+    this.#learning.memory = memory;
   }
 
   setLearningRate(rate: number): void {
@@ -575,9 +404,3 @@ function supplyFor(
 
 /** What the projection of labels is called among modules. */
 const LABELS = "labels";
-
-/** Numbers of readings; those on a GPU, all or none, in one transfer. */
-function read(readings: readonly Reading[]): number[] {
-  const tensors = readings.filter((reading) => typeof reading !== "number");
-  return tensors.length === 0 ? (readings as number[]) : stack(tensors, 0).toNumbers();
-}
