@@ -22,6 +22,7 @@ import {
   zeros,
 } from "@stopgrad/torch";
 import { type DeviceKind, inPrecision, type Precision } from "../models/precision.js";
+import { withoutMovingStatistics } from "../models/running-statistics.js";
 import type { FusionTerms } from "./fusion.js";
 import type { History } from "./history.js";
 import { FeatureTransfer, InputEncoder, type MapSize } from "./networks.js";
@@ -168,7 +169,7 @@ export class ContextNode extends nn.Module {
    */
   backward(features: Tensor, history: History, gradient: Tensor): void {
     enableGrad(() =>
-      withStillStatistics(this, () => {
+      withoutMovingStatistics([this], () => {
         if (this.fusion.projects)
           this.#send(() => this.#inPrecision(() => this.fusion.forward(features.detach())), gradient);
         for (const [path, isActive] of this.activePaths.entries()) {
@@ -237,15 +238,4 @@ export class ContextNode extends nn.Module {
 
 function countIn(network: nn.Module): number {
   return network.parameters().reduce((sum, { numel }) => sum + numel, 0);
-}
-
-/** Runs `body` with batch norm as in training, but for running statistics, which stay as they are. */
-function withStillStatistics<R>(network: nn.Module, body: () => R): R {
-  const norms = network.modules().filter((module) => module instanceof nn.BatchNorm2d);
-  for (const norm of norms) norm.movesStatistics = false;
-  try {
-    return body();
-  } finally {
-    for (const norm of norms) norm.movesStatistics = true;
-  }
 }

@@ -2,6 +2,7 @@
 // to the shape of the network's input and then run through the same stages as the images.
 import { nn, relu, scope, type Tensor } from "@stopgrad/torch";
 import { forwardThrough, type Stage } from "../models/index.js";
+import { isBatchNorm } from "../models/running-statistics.js";
 import type { RuleContext } from "./rule.js";
 
 /** One-hot labels `[N, K]` → `[N, ...shape]`: linear without bias, layer norm, ReLU, as in the authors' library. */
@@ -49,19 +50,4 @@ export function withOwnStatistics<R>(stages: readonly Stage[], body: () => R): R
 /** Signals through stages, as images go, with batch norm over the signals. */
 export function sendThrough(stages: readonly Stage[], signals: Tensor): Tensor {
   return withOwnStatistics(stages, () => forwardThrough(stages, signals));
-}
-
-/** Runs `body` with batch norm as it is, but for running statistics, which stay what they are. */
-export function withoutMovingStatistics<R>(networks: readonly nn.Module[], body: () => R): R {
-  const norms = networks.flatMap((network) => [...network.modules()].filter(isBatchNorm));
-  for (const norm of norms) norm.movesStatistics = false;
-  try {
-    return body();
-  } finally {
-    for (const norm of norms) norm.movesStatistics = true;
-  }
-}
-
-function isBatchNorm(module: nn.Module): module is nn.BatchNorm2d {
-  return module instanceof nn.BatchNorm1d || module instanceof nn.BatchNorm2d || module instanceof nn.BatchNorm3d;
 }

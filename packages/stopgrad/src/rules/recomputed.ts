@@ -4,7 +4,7 @@
 // draws the same masks again, and batch norm's running statistics move once.
 import { type Generator, noGrad, scope, type Tensor } from "@stopgrad/torch";
 import { forwardThrough, type Stage } from "../models/index.js";
-import { withoutMovingStatistics } from "./label-signals.js";
+import { withoutMovingStatistics } from "../models/running-statistics.js";
 
 /** One forward pass through some stages and the backward pass that belongs to it, inside the scope of a step. */
 export class RecomputedPass {

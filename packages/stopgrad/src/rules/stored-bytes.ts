@@ -10,7 +10,7 @@
 // What is measured runs and leaves no trace: no running statistic, generator, gradient or mode is another afterwards.
 import { cuda, elementSize, enableGrad, type Generator, memory, scope, type Tensor, zeros } from "@stopgrad/torch";
 import { type Backbone, deviceOf } from "../models/index.js";
-import { withoutMovingStatistics } from "./label-signals.js";
+import { withoutMovingStatistics } from "../models/running-statistics.js";
 
 /** Bytes that each stage stores, in the network's order. */
 export interface StoredBytes {
