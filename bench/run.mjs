@@ -175,6 +175,12 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
     const verdict = stopgrad.median <= limit ? "met" : "missed";
     notes.push(`${name}: the target is at most ${duration(limit)}: ${verdict} with ${duration(stopgrad.median)}.`);
   }
+  if (table === "greedy") {
+    for (const { title, pytorch } of cases.filter((one) => one.pytorch.every(({ form }) => form !== "end-to-end"))) {
+      const ratios = pytorch.map(({ form, ratio }) => `${number(ratio.median)} times as fast as ${form}`);
+      notes.push(`${title}: ${ratios.join(", ")}.`);
+    }
+  }
   for (const one of cases.filter(({ overhead }) => overhead !== null)) {
     const [share, { most }] = [overheadOf(one), one.overhead];
     const percent = (value) => `${(value * 100).toFixed(0)} %`;

@@ -54,14 +54,14 @@ function renderGreedy({ cases, notes }) {
     "peak",
   ];
   const rows = cases.map(({ title, stopgrad, pytorch }) => {
-    const [plain] = pytorch;
+    const plain = pytorch.find(({ form }) => form === "end-to-end") ?? null;
     const dgl = pytorch.find(({ form }) => form === "DGL");
     return [
       title,
       value(stopgrad, "images/s"),
-      ratio(plain.ratio),
+      plain ? ratio(plain.ratio) : "–",
       stopgrad.activationBytes === null ? "–" : number(stopgrad.activationBytes / MEBIBYTE),
-      plain.activations === null ? "–" : `**${number(plain.activations)}**`,
+      !plain ? "–" : `**${number(plain.activations)}**`,
       number(stopgrad.peakBytes / MEBIBYTE),
       dgl ? ratio(dgl.ratio) : "–",
       dgl ? `**${number(dgl.peak)}**` : "–",
