@@ -8,7 +8,8 @@
 // done.
 //
 // What is measured runs and leaves no trace: no running statistic, generator, gradient or mode is another afterwards.
-import { cuda, elementSize, enableGrad, type Generator, memory, scope, type Tensor, zeros } from "@stopgrad/torch";
+import { elementSize, enableGrad, type Generator, scope, type Tensor, zeros } from "@stopgrad/torch";
+import { bytesOn } from "../device-memory.js";
 import { type Backbone, deviceOf } from "../models/index.js";
 import { withoutMovingStatistics } from "../models/running-statistics.js";
 
@@ -79,13 +80,9 @@ export function storedBytesOf(body: () => Tensor, device = "cpu"): number {
 }
 
 function alive(body: () => Tensor, device: string): { output: Tensor; bytes: number } {
-  const before = liveBytes(device);
+  const before = bytesOn(device).live;
   const output = enableGrad(body);
-  return { output, bytes: liveBytes(device) - before };
-}
-
-function liveBytes(device: string): number {
-  return device === "cpu" ? memory().liveBytes : cuda.memory(device).allocatedBytes;
+  return { output, bytes: bytesOn(device).live - before };
 }
 
 /** The stages one after the other, each alone: what is kept of one is let go before the next. */
