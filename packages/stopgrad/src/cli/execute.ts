@@ -55,7 +55,7 @@ export async function execute(
   if (done > 0) {
     note(`${done} of ${planned.length} runs ${done === 1 ? "is" : "are"} already done (--fresh starts again)`);
   }
-  await requireData(planned, options);
+  await requireData(planned, options, "any");
   const waiting = planned.filter((run) => !run.done);
   const jobs = sideBySide(
     waiting.map(({ settings }) => settings),
@@ -96,10 +96,15 @@ export async function execute(
 }
 
 /**
- * Data sets of the runs to do are looked for once, rather than missed by each run. Looks only at names. Where some runs
- * have theirs, they are trained, and the others fail.
+ * Data sets of the runs to do are looked for once, rather than missed by each run. Looks only at names.
+ * @param needed - `any`: where some runs have theirs, they are trained, and the others fail; `all`: every one is wanted
+ * @throws DatasetError naming one that is not there and how to get it
  */
-async function requireData(planned: readonly PlannedRun[], options: CommonOptions): Promise<void> {
+export async function requireData(
+  planned: readonly PlannedRun[],
+  options: CommonOptions,
+  needed: "any" | "all",
+): Promise<void> {
   const dataDirs = dataFolders(options);
   const wanted = new Map(planned.filter((run) => !run.done).map(({ settings }) => [settings.data.name, settings.data]));
   const missing = [...wanted.values()].filter(({ name }) => {
@@ -107,7 +112,7 @@ async function requireData(planned: readonly PlannedRun[], options: CommonOption
     return dataset.files?.find(dataDirs) === null;
   });
   const [data] = missing;
-  if (data === undefined || missing.length < wanted.size) return;
+  if (data === undefined || (needed === "any" && missing.length < wanted.size)) return;
   const dataset: Dataset = entryOf(datasets, data.name);
   await dataset.load(optionsOf(dataset, data), { dataDirs });
 }

@@ -3,7 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { RunOutcome } from "../experiment/runner.js";
+import { plan, type RunOutcome } from "../experiment/runner.js";
 import { writeReport } from "../report/index.js";
 import {
   Found,
@@ -31,9 +31,9 @@ import {
 } from "../reproduce/index.js";
 import type { Store } from "../store/index.js";
 import { originOf, trainCommand } from "./command-line.js";
-import { describeError, exitCodes, note, print, printJson, runsDirectory, UsageError } from "./context.js";
+import { describeError, exitCodes, note, print, printJson, runsDirectory, UsageError, WorkError } from "./context.js";
 import { runDocument } from "./documents.js";
-import { commandToGoOn, type ExecuteOptions, execute, readExperiment, withStore } from "./execute.js";
+import { commandToGoOn, type ExecuteOptions, execute, readExperiment, requireData, withStore } from "./execute.js";
 import { reportRuns } from "./report-runs.js";
 import { shellQuote } from "./shell.js";
 
@@ -73,13 +73,21 @@ interface Asked {
 
 async function train(what: Asked, given: readonly string[], options: ReproduceOptions): Promise<void> {
   const { paper, item, scale } = what;
-  // Every file is checked before any trains.
+  // Every file is checked before any trains, and whether its data set is there.
   const files = what.parts.map((part) => {
     const file = partFile(paper, part);
     const overrides = [...overridesAt(part, scale), ...given];
     return { part, file, overrides, experiment: readExperiment(file, overrides) };
   });
   await withStore(options, async (store) => {
+    for (const { part, experiment } of files) {
+      const planned = plan(experiment.runs, store, options.fresh);
+      await requireData(planned, options, "all").catch((error: Error) => {
+        if (files.length === 1) throw error;
+        const others = files.filter((file) => file.part !== part).map((file) => file.part.id);
+        throw new WorkError(`${error.message}; without ${part.id}: --part ${others.join(" ")}`);
+      });
+    }
     const outcomes: { part: string; outcome: RunOutcome }[] = [];
     for (const { part, file, overrides, experiment } of files) {
       const runs = experiment.runs.toSorted((a, b) => a.seed - b.seed);

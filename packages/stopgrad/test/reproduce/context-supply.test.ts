@@ -1,5 +1,7 @@
 // arXiv 2312.07636: its settings in every file, what is published of its baselines, the verdicts on made-up runs, and some
 // items trained at scale smoke. That every file is valid at every scale is tested in papers.test.ts.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadDocument } from "../../src/experiment/load.js";
 import { settingsSchema } from "../../src/experiment/registries.js";
@@ -17,6 +19,7 @@ import {
   renderReproduction,
   reproductionDocument,
 } from "../../src/reproduce/index.js";
+import { openStore } from "../../src/store/index.js";
 import { folder, json, stopgrad } from "../cli/command.js";
 import { type MadeRun, madeRun } from "./made-runs.js";
 
@@ -58,7 +61,7 @@ describe.each(parts)("the settings of $name", ({ item, part }) => {
   });
 
   it("are those that a variant's name says", () => {
-    for (const [name, { partition, context, objective }] of variants) {
+    for (const [name, { partition, context, match, objective }] of variants) {
       if (name.startsWith("e2e")) {
         expect(partition).toBe(1);
         continue;
@@ -67,9 +70,10 @@ describe.each(parts)("the settings of $name", ({ item, part }) => {
       const count = typeof partition === "object" && "modules" in partition ? partition.modules : partition;
       expect(count).toBe(Number(modules));
       expect(typeof partition === "object").toBe(item.id === "figure-4");
-      const [, previous, input] = /^contsup-(?:r(\d+))?(e)?/.exec(method) ?? [];
+      const [, previous, input] = /^(?:contsup|dgl-cost-of)-(?:r(\d+))?(e)?/.exec(method) ?? [];
       const supplied = context && [context.previousModules, context.fromInput];
-      expect(supplied).toEqual(method.startsWith("contsup") ? [Number(previous ?? 0), input === "e"] : null);
+      expect(match).toBe(method.startsWith("dgl-cost-of") ? "inference" : null);
+      expect(supplied).toEqual(/^contsup|^dgl-cost-of/.test(method) ? [Number(previous ?? 0), input === "e"] : null);
       const head = method === "greedy-sl" ? { convLayers: 0, linearLayers: 1 } : { convLayers: 1, linearLayers: 2 };
       expect(objective.head).toMatchObject({ name: "auxiliary", ...head, widen: 1, features: 128 });
       expect(objective.loss.name).toBe(method.includes("contrast") ? "supervised-contrastive" : "cross-entropy");
@@ -373,4 +377,20 @@ it("says in one sentence that a data set is not there", async () => {
   const { code, stderr } = await stopgrad(args);
   expect(code).toBe(1);
   expect(stderr.trim().split("\n")).toEqual([expect.stringMatching(/^stopgrad: stl10: .*stl10_binary/)]);
+});
+
+it("misses the data set of a later part before an earlier one trains", async () => {
+  const data = folder();
+  const batches = join(data, "cifar-10-batches-bin");
+  mkdirSync(batches);
+  for (const name of ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"]) {
+    writeFileSync(join(batches, `${name}.bin`), "");
+  }
+  const runs = folder();
+  const { code, stderr } = await stopgrad(["reproduce", "context-supply", "table-3", "--runs", runs, "--data-dir", data]);
+  expect(code).toBe(1);
+  expect(stderr.trim().split("\n")).toEqual([
+    expect.stringMatching(/^stopgrad: svhn: .*train_32x32\.mat.*; without svhn: --part cifar10 stl10$/),
+  ]);
+  expect(openStore(runs, { readonly: true }).listRuns({})).toEqual([]);
 });
