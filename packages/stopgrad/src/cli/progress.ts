@@ -70,8 +70,31 @@ class Clock {
   }
 }
 
+/** Milliseconds between two lines about one run's images. */
+const PREPARING_EVERY = 5000;
+
+/** How far the images of runs are prepared, with a time to go: a line now and then. */
+class Preparing {
+  readonly #began = new Map<string, { at: number; done: number; toldAt: number }>();
+
+  /** A line to show; null between two. */
+  line(run: PlannedRun, { done, total }: Extract<TrainingEvent, { type: "preparing" }>): string | null {
+    const now = performance.now();
+    const began = this.#began.get(run.id);
+    if (!began) {
+      this.#began.set(run.id, { at: now, done, toldAt: now });
+      return null;
+    }
+    if (now - began.toldAt < PREPARING_EVERY) return null;
+    began.toldAt = now;
+    const left = ((now - began.at) / 1000 / (done - began.done)) * (total - done);
+    return `${label(run)}: preparing images: ${done} of ${total}, ${duration(left)} to go`;
+  }
+}
+
 class Lines implements Progress {
   readonly #clock: Clock;
+  readonly #preparing = new Preparing();
   readonly #speed = new Map<string, number>();
   /** Of each run that has begun, all phases together. */
   readonly #epochs = new Map<string, number>();
@@ -85,7 +108,10 @@ class Lines implements Progress {
     if (event.type === "started") this.#epochs.set(run.id, event.epochs);
     if (event.type === "progress") this.#speed.set(run.id, event.imagesPerSecond);
     else if (event.type === "metrics") this.#epoch(run, event.points);
-    else say(run, event);
+    else if (event.type === "preparing") {
+      const line = this.#preparing.line(run, event);
+      if (line !== null) note(line);
+    } else say(run, event);
   }
 
   #epoch(run: PlannedRun, points: Extract<TrainingEvent, { type: "metrics" }>["points"]): void {
@@ -113,6 +139,7 @@ function say(run: PlannedRun, event: TrainingEvent): void {
 
 class Bars implements Progress {
   readonly #clock: Clock;
+  readonly #preparing = new Preparing();
   readonly #bars = new Map<string, SingleBar>();
   readonly #multi: MultiBar;
   readonly #width: number;
@@ -166,6 +193,9 @@ class Bars implements Progress {
         left: `test accuracy ${(event.summary.testAccuracy * 100).toFixed(1)} %`,
       });
       bar?.stop();
+    } else if (event.type === "preparing") {
+      const line = this.#preparing.line(run, event);
+      if (line !== null) this.#multi.log(`${line}\n`);
     } else if (event.type === "failed" || event.type === "warning") {
       this.#multi.log(`${label(run)}: ${event.type}: ${event.message}\n`);
       if (event.type === "failed") this.#bars.get(run.id)?.stop();

@@ -18,6 +18,8 @@ export interface TrainingJob {
 }
 
 export type TrainingEvent =
+  /** Before the run starts, where its images are decoded for the first time. */
+  | { type: "preparing"; done: number; total: number }
   | { type: "started"; environment: RunEnvironment; epochs: number; totalSteps: number; step: number }
   | {
       type: "progress";

@@ -117,8 +117,14 @@ class Training {
     setThreads(settings.threads);
     prepareDevice(settings.device);
     const dataEntry = entryOf(datasets, settings.data.name);
+    let toldAt = performance.now();
     const dataset = await dataEntry.load(optionsOf(dataEntry, settings.data), {
       dataDirs: job.dataDirs,
+      onProgress: (done, total) => {
+        if (performance.now() - toldAt < PROGRESS_EVERY) return;
+        toldAt = performance.now();
+        void hooks.emit({ type: "preparing", done, total });
+      },
       ...(settings.data.train === null ? {} : { train: settings.data.train }),
       ...(settings.data.test === null ? {} : { test: settings.data.test }),
     });

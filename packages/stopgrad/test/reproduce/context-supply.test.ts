@@ -387,7 +387,15 @@ it("misses the data set of a later part before an earlier one trains", async () 
     writeFileSync(join(batches, `${name}.bin`), "");
   }
   const runs = folder();
-  const { code, stderr } = await stopgrad(["reproduce", "context-supply", "table-3", "--runs", runs, "--data-dir", data]);
+  const { code, stderr } = await stopgrad([
+    "reproduce",
+    "context-supply",
+    "table-3",
+    "--runs",
+    runs,
+    "--data-dir",
+    data,
+  ]);
   expect(code).toBe(1);
   expect(stderr.trim().split("\n")).toEqual([
     expect.stringMatching(/^stopgrad: svhn: .*train_32x32\.mat.*; without svhn: --part cifar10 stl10$/),
