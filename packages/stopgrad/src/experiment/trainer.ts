@@ -3,15 +3,12 @@
 import {
   all,
   countMultiplyAdds,
-  elementSize,
   Generator,
   isfinite,
-  noGrad,
   scope,
   setThreads,
   type Tensor,
   TorchError,
-  zeros,
 } from "@stopgrad/torch";
 import { trainingShape } from "../data/augment-settings.js";
 import { datasets } from "../data/index.js";
@@ -37,7 +34,9 @@ import { ModulePipeline, type NamedReport, type PipelineStep } from "./parallel.
 import type { TrainingEvent, TrainingJob } from "./protocol.js";
 import { scheduledRate } from "./rate-schedule.js";
 import { type ObserveSettings, optionsOf, type RunSettings } from "./run-settings.js";
+import { bytesIn, summariseRun } from "./run-summary.js";
 import { streamSeed } from "./seeds.js";
+import { keepLatest } from "./stage-measures.js";
 
 /** Milliseconds between two progress events, and between two turns for messages. */
 const PROGRESS_EVERY = 250;
@@ -585,7 +584,7 @@ class Training {
       const measured = observer.observe(this.rule, this.#breathe);
       for (const { key, stage, value, standardError } of measured) {
         const summary = this.#state.stages.find((one) => one.name === stage);
-        if (summary && isStageMeasure(key)) summary[key] = Number.isNaN(value) ? null : value;
+        if (summary) keepLatest(summary, key, value);
         points.push({ ...this.#point(key, value, stage), standardError });
       }
       const problem = measured.find((one) => one.problem !== null)?.problem;
@@ -620,91 +619,11 @@ class Training {
   }
 
   #summary(): RunSummary {
-    const { seconds, images, peakBytes, trainAccuracy, testAccuracy, stages, epoch } = this.#state;
-    const contexts = this.rule.contextPaths?.();
-    return {
-      epochs: epoch,
-      seconds,
-      imagesPerSecond: images / seconds,
-      peakBytes,
-      trainAccuracy,
-      testAccuracy,
-      secondsToFirstStep: this.#secondsToFirstStep,
-      parameters: {
-        backbone: countParameters(this.rule.backbone.parameters()),
-        heads: countParameters(this.rule.auxiliary?.parameters() ?? []),
-        ...(this.rule.context ? { contexts: this.rule.context.parametersInUse } : {}),
-      },
-      memory: this.#memory(),
-      ...(contexts ? { contexts } : {}),
-      ...(this.job.settings.match === null ? {} : { matchedWidth: this.trained.model.width as number }),
-      cost: this.#cost(),
-      stages,
-    };
+    const image = this.data.test.images.shape.slice(1);
+    return summariseRun(this.rule, this.#state, { settings: this.trained, image }, this.#secondsToFirstStep);
   }
-
-  #memory(): RunSummary["memory"] {
-    const { memory } = this.#state;
-    if (!memory) return null;
-    const { backbone, auxiliary, context } = this.rule;
-    const networks = [backbone, auxiliary, context].map((network) => network?.stateDict().values() ?? []);
-    const [parameters, heads, contexts] = networks.map(bytesIn) as [number, number, number];
-    const optimizer = scope(() => bytesIn([...this.rule.stateDict()].flatMap(optimizerTensor)));
-    const { gradients, modules } = memory;
-    return { parameters, heads, contexts, gradients, optimizer, modules: [...modules] };
-  }
-
-  /** Multiply-adds for one image. */
-  #cost(): RunSummary["cost"] {
-    const { settings } = this.job;
-    const { backbone } = this.rule;
-    if (!Number.isFinite(this.#state.trainingMultiplyAdds)) return null;
-    const image = [1, ...this.data.test.images.shape.slice(1)];
-    const countOf = (body: () => Tensor) => countMultiplyAdds(() => noGrad(() => scope(() => void body()))).forward;
-    backbone.eval();
-    return scope(() => {
-      const input = zeros(image, { device: settings.device });
-      const alone = zeros([1, ...networkShape(settings, image.slice(1))], { device: settings.device });
-      const all = countOf(() => this.rule.logits(input));
-      const ofBackbone = Math.min(
-        all,
-        countOf(() => backbone.forward(alone)),
-      );
-      return {
-        inference: { backbone: ofBackbone, extras: all - ofBackbone },
-        training: this.#state.trainingMultiplyAdds / this.#state.epoch,
-      };
-    });
-  }
-}
-
-function bytesIn(tensors: Iterable<Tensor>): number {
-  return [...tensors].reduce((sum, { numel, dtype }) => sum + numel * elementSize(dtype), 0);
-}
-
-function optimizerTensor([name, tensor]: [string, Tensor]): Tensor[] {
-  return name.startsWith("optimizer.") ? [tensor] : [];
-}
-
-const STAGE_MEASURES = [
-  "nhsicXZ",
-  "nhsicYZ",
-  "probeTrain",
-  "probeTest",
-  "informationY",
-  "informationAccuracy",
-  "reconstructionError",
-] as const;
-
-/** Whether a stage's summary has a place for this measure's latest value. */
-function isStageMeasure(key: string): key is (typeof STAGE_MEASURES)[number] {
-  return (STAGE_MEASURES as readonly string[]).includes(key);
 }
 
 function emptyRunning(): TrainingState["running"] {
   return { seen: 0, correct: 0, loss: 0, localLosses: {}, seconds: 0 };
-}
-
-function countParameters(parameters: readonly Tensor[]): number {
-  return parameters.reduce((sum, parameter) => sum + parameter.numel, 0);
 }

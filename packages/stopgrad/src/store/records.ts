@@ -84,6 +84,8 @@ export interface StageSummary {
   informationAccuracy?: number | null;
   /** Mean binary cross-entropy of a decoder's test images, in nats for each pixel and channel. */
   reconstructionError?: number | null;
+  /** Every other measure by its key, for example `effectiveRank`; null where it could not be computed. */
+  measures?: Readonly<Record<string, number | null>>;
 }
 
 /** Bytes of one gradient-isolated module in one training step. */
