@@ -38,8 +38,8 @@ export interface Estimate {
   readonly value: number | null;
   readonly interval: Interval | null;
   readonly seeds: number;
-  /** Whether the interval is assumed, not estimated. */
-  readonly assumed: boolean;
+  /** Where the interval is from: of a mean over seeds, assumed, or the range of a number that is counted. */
+  readonly from: "seeds" | "assumption" | "count";
 }
 
 type Unit = Estimate["unit"];
@@ -49,6 +49,15 @@ export function level(label: string, values: readonly SeededValue[], unit: Unit 
   if (values.length === 0) return missing(label, unit);
   const { mean, interval, n, std } = summarise(values.map(({ value }) => value));
   return estimate(label, unit, mean, std === null || std <= 1e-12 ? null : interval, n);
+}
+
+/** A number that is counted, of bytes or multiply-adds: what chance there is in it, seeds show as they are. */
+export function counted(label: string, values: readonly SeededValue[]): Estimate {
+  if (values.length === 0) return missing(label, "fraction");
+  const numbers = values.map(({ value }) => value);
+  const { mean, n } = summarise(numbers);
+  const interval: Interval = [Math.min(...numbers), Math.max(...numbers)];
+  return { label, unit: "fraction", value: mean, interval, seeds: n, from: "count" };
 }
 
 /** a − b over seeds, paired where they share some. */
@@ -123,14 +132,14 @@ export function overall(all: readonly Outcome[]): Outcome {
 }
 
 function missing(label: string, unit: Unit): Estimate {
-  return { label, unit, value: null, interval: null, seeds: 0, assumed: false };
+  return { label, unit, value: null, interval: null, seeds: 0, from: "seeds" };
 }
 
 function estimate(label: string, unit: Unit, value: number, interval: Interval | null, seeds: number): Estimate {
-  const assumed = interval === null;
+  const from = interval === null ? "assumption" : "seeds";
   const half = ASSUMED_HALF_WIDTH / Math.sqrt(seeds);
   const around: Interval = [value - half, value + half];
-  return { label, unit, value, interval: interval ?? around, seeds, assumed };
+  return { label, unit, value, interval: interval ?? around, seeds, from };
 }
 
 function test(estimate: Estimate, decide: (interval: Interval) => boolean | null): Test {
@@ -140,7 +149,7 @@ function test(estimate: Estimate, decide: (interval: Interval) => boolean | null
 }
 
 /** `layer-wise − e2e: −3.20 points [−4.10, −2.30], 3 seeds`. */
-function describe({ label, unit, value, interval, seeds, assumed }: Estimate): string {
+function describe({ label, unit, value, interval, seeds, from }: Estimate): string {
   if (value === null || interval === null) return `${label}: not measured`;
   const format = (one: number) => {
     if (unit === "fraction") return formatFixed(one, 3);
@@ -149,6 +158,7 @@ function describe({ label, unit, value, interval, seeds, assumed }: Estimate): s
   };
   const suffix = { accuracy: " %", points: " points", fraction: "" }[unit];
   const shown = `${format(value)}${suffix} [${interval.map(format).join(", ")}]`;
-  const from = assumed ? `${seeds} ${seeds === 1 ? "seed" : "seeds"}, interval assumed` : `${seeds} seeds`;
-  return `${label}: ${shown}, ${from}`;
+  const runs = `${seeds} ${seeds === 1 ? "seed" : "seeds"}`;
+  const note = { seeds: "", assumption: ", interval assumed", count: ", counted" }[from];
+  return `${label}: ${shown}, ${runs}${note}`;
 }

@@ -1,5 +1,6 @@
 // Comparisons that several items of a paper make.
-import { combine, type Estimate, gap, level } from "./claims.js";
+import type { SeededValue } from "../statistics/index.js";
+import { combine, counted, type Estimate, gap, level } from "./claims.js";
 import type { Found, Quantity } from "./found.js";
 
 /** Test accuracy of a variant. */
@@ -39,10 +40,25 @@ export function relativeGapOf(
   what: string,
   quantity: Quantity,
 ): Estimate {
-  const values = combine([found.of(part, a, quantity), found.of(part, b, quantity)], (value, reference) =>
+  return level(`${of(found, part)}${what}, (${a} − ${b}) / ${b}`, relativeGaps(found, part, a, b, quantity));
+}
+
+/** (a − b) / b of what is counted: bytes, multiply-adds. */
+export function countedGapOf(
+  found: Found,
+  part: string,
+  a: string,
+  b: string,
+  what: string,
+  quantity: Quantity,
+): Estimate {
+  return counted(`${of(found, part)}${what}, (${a} − ${b}) / ${b}`, relativeGaps(found, part, a, b, quantity));
+}
+
+function relativeGaps(found: Found, part: string, a: string, b: string, quantity: Quantity): SeededValue[] {
+  return combine([found.of(part, a, quantity), found.of(part, b, quantity)], (value, reference) =>
     reference > 0 ? (value - reference) / reference : null,
   );
-  return level(`${of(found, part)}${what}, (${a} − ${b}) / ${b}`, values);
 }
 
 /** Names the part where there are several. */

@@ -171,7 +171,7 @@ function verdictSentence({ scale, outcome }: Reproduction): string {
 
 const HOW_JUDGED = [
   "A check holds when the whole interval (95 %, over seeds) lies beyond its threshold. One seed has none: ±0.02 (2 points)",
-  "is assumed; over √n where n seeds give the very same number.",
+  "is assumed; over √n where n seeds give the very same number. Bytes and multiply-adds are counted: their range is shown.",
 ];
 
 function verdict(reproduction: Reproduction): string[] {

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { above, below, check, combine, exceeds, gap, level, overall, within } from "../../src/reproduce/claims.js";
+import {
+  above,
+  below,
+  check,
+  combine,
+  counted,
+  exceeds,
+  gap,
+  level,
+  overall,
+  within,
+} from "../../src/reproduce/claims.js";
 
 const seeded = (...values: number[]) => values.map((value, at) => ({ seed: at + 1, value }));
 
@@ -10,20 +21,31 @@ describe("estimates", () => {
     expect(estimate.value).toBeCloseTo(0.02, 12);
     expect(estimate.interval?.[0]).toBeCloseTo(-0.004841, 5);
     expect(estimate.interval?.[1]).toBeCloseTo(0.044841, 5);
-    expect(estimate).toMatchObject({ seeds: 3, assumed: false });
+    expect(estimate).toMatchObject({ seeds: 3, from: "seeds" });
   });
 
   it("assumes ± 0.02 for one seed, over √n for n values without spread", () => {
     const one = gap("a − b", seeded(0.6), seeded(0.5));
-    expect(one.assumed).toBe(true);
+    expect(one.from).toBe("assumption");
     expect(one.interval?.[0]).toBeCloseTo(0.08, 12);
     expect(one.interval?.[1]).toBeCloseTo(0.12, 12);
     const four = gap("a − b", seeded(0.6, 0.6, 0.6, 0.6), seeded(0.5, 0.5, 0.5, 0.5));
-    expect(four.assumed).toBe(true);
+    expect(four.from).toBe("assumption");
     expect(four.interval?.[0]).toBeCloseTo(0.09, 12);
     expect(four.interval?.[1]).toBeCloseTo(0.11, 12);
     expect(level("a", seeded(0.3)).interval).toEqual([0.3 - 0.02, 0.3 + 0.02]);
-    expect(level("a", seeded(0.3, 0.3, 0.3)).assumed).toBe(true);
+    expect(level("a", seeded(0.3, 0.3, 0.3)).from).toBe("assumption");
+  });
+
+  it("assumes nothing about what is counted", () => {
+    const bytes = counted("bytes", seeded(-0.6, -0.6));
+    expect(bytes).toMatchObject({ interval: [-0.6, -0.6], seeds: 2, from: "count" });
+    expect(below(bytes, -0.59)).toEqual({
+      outcome: "holds",
+      number: "bytes: −0.600 [−0.600, −0.600], 2 seeds, counted",
+    });
+    expect(above(counted("bytes", seeded(0.1, 0.3)), 0.2).outcome).toBe("cannot be told");
+    expect(counted("bytes", [])).toMatchObject({ value: null, interval: null });
   });
 
   it("combines the values of shared seeds", () => {

@@ -150,6 +150,7 @@ describe("the verdict on accuracy-over-modules", () => {
     "contsup-e": [0.91, 0.85],
     "contsup-r1": [0.9, 0.83],
     "contsup-r1e": [0.91, 0.86],
+    "dgl-cost-of-e": [0.9, 0.82],
   };
   function cells(changed: Record<string, readonly [number, number]> = {}, peakBytes = 50) {
     const made: Record<string, Made> = {
@@ -165,7 +166,7 @@ describe("the verdict on accuracy-over-modules", () => {
 
   it("holds where DGL decays and all else mends it", () => {
     const reproduction = reproduce(item, cells());
-    expect(reproduction.checks.map(({ outcome }) => outcome)).toEqual(Array(6).fill(holds));
+    expect(reproduction.checks.map(({ outcome }) => outcome)).toEqual(Array(7).fill(holds));
     expect(reproduction.outcome).toBe(holds);
     expect(reproduction.checks[0]!.numbers).toEqual([
       "test error dgl-k16 − dgl-k2: +10.00 points [+8.85, +11.15], 3 seeds, interval assumed",
@@ -199,11 +200,19 @@ describe("the verdict on accuracy-over-modules", () => {
   });
 
   it("does not hold where one context does not help", () => {
-    expect(outcomesOf(item, cells({ "contsup-r1": [0.9, 0.7] }))).toEqual([holds, holds, fails, holds, fails, holds]);
+    expect(outcomesOf(item, cells({ "contsup-r1": [0.9, 0.7] }))).toEqual([
+      ...[holds, holds, fails, holds, holds, fails, holds],
+    ]);
   });
 
   it("does not hold where the gain shrinks with K", () => {
-    expect(outcomesOf(item, cells({ "contsup-e": [0.99, 0.85] }))).toEqual([holds, holds, holds, holds, fails, holds]);
+    expect(outcomesOf(item, cells({ "contsup-e": [0.99, 0.85] }))).toEqual([
+      ...[holds, holds, holds, holds, holds, fails, holds],
+    ]);
+  });
+
+  it("does not hold where width does as well as context at the same cost", () => {
+    expect(outcomesOf(item, cells({ "dgl-cost-of-e": [0.9, 0.87] }))[3]).toBe(fails);
   });
 
   it("does not hold where a module needs more memory than the whole network", () => {

@@ -1,7 +1,7 @@
 // Comparisons that the claims of arXiv 2312.07636 are made of. Differences are of test error, as its tables have it: above
 // 0 where the second variant is the better one.
-import { combine, type Estimate, level } from "../claims.js";
-import { relativeGapOf } from "../comparisons.js";
+import { combine, counted, type Estimate, level } from "../claims.js";
+import { countedGapOf } from "../comparisons.js";
 import type { Found } from "../found.js";
 import { peakMemory } from "../quantities.js";
 import { cut } from "./methods.js";
@@ -25,7 +25,7 @@ export function extraRise(
 
 /** (a − b) / b of peak memory. */
 export function memoryGap(found: Found, part: string, a: string, b: string): Estimate {
-  return relativeGapOf(found, part, a, b, "peak memory", peakMemory);
+  return countedGapOf(found, part, a, b, "peak memory", peakMemory);
 }
 
 /**
@@ -43,7 +43,7 @@ export function linearity(
     (...bytes) => squaredCorrelation(counts, bytes),
   );
   const names = variants.map(([variant]) => variant).join(", ");
-  return level(`${found.severalParts ? `${part}: ` : ""}R² of a line through peak memory, ${names}`, values);
+  return counted(`${found.severalParts ? `${part}: ` : ""}R² of a line through peak memory, ${names}`, values);
 }
 
 /** Pearson's, squared; null where one of the two does not vary. */
