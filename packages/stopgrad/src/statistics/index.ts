@@ -1,5 +1,33 @@
 // Statistics over seeds and of the information plane. Plain numbers in and out: also runs in a browser.
 export {
+  type BootstrapDifference,
+  type BootstrapInterval,
+  type BootstrapMethod,
+  type BootstrapOptions,
+  bcaInterval,
+  bootstrapInterval,
+  bootstrapStatistic,
+  jackknifeInterval,
+  pairedBootstrap,
+  pairedBootstrapStatistic,
+  percentileInterval,
+  type ResampledStatistic,
+  type SubsampleInterval,
+  type SubsampleOptions,
+  subsampleInterval,
+} from "./bootstrap.js";
+export {
+  type BatchValues,
+  type Conclusion,
+  describeVerdicts,
+  orderConclusions,
+  type PathValues,
+  planeConclusions,
+  type SettingFinding,
+  type VariantPaths,
+  type Verdict,
+} from "./conclusions.js";
+export {
   type Difference,
   differenceOverSeeds,
   overSharedOnly,
@@ -27,6 +55,16 @@ export {
   type Trajectory,
   type TrajectoryPoint,
 } from "./information-plane.js";
+export { normalCumulative, normalQuantile } from "./normal.js";
+export {
+  type PlaneDifference,
+  planeDifference,
+  type SeededPlaneSummary,
+  type StagePlaneDifference,
+} from "./plane-difference.js";
+export { kendallTau, spearmanRho } from "./rank-agreement.js";
+export { type RankCorrelation, type RankCorrelationOptions, rankCorrelation, ranks } from "./rank-correlation.js";
+export { type Rise, type RiseOverSeeds, rise, riseOverSeeds, saturation, saturationOverSeeds } from "./saturation.js";
 export { tCumulative, tQuantile } from "./student-t.js";
 export {
   type Interval,

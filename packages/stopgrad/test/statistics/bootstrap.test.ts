@@ -1,0 +1,296 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { Sfc32 } from "../../src/data/sfc32.js";
+import {
+  bcaInterval,
+  bootstrapInterval,
+  bootstrapStatistic,
+  jackknifeInterval,
+  pairedBootstrap,
+  pairedBootstrapStatistic,
+  percentileInterval,
+  subsampleInterval,
+} from "../../src/statistics/bootstrap.js";
+import { normalQuantile } from "../../src/statistics/normal.js";
+import { tInterval } from "../../src/statistics/summary.js";
+
+interface Case {
+  name: string;
+  level: number;
+  columns: number[][];
+  value: number;
+  replicates: number[];
+  leftOut: number[];
+  percentile: [number, number];
+  bca: [number, number];
+}
+
+// fixtures/record-bootstrap.py: scipy.stats.bootstrap on the same resamples.
+const { cases } = JSON.parse(readFileSync(new URL("../fixtures/bootstrap.json", import.meta.url), "utf8")) as {
+  cases: Case[];
+};
+
+/** `count` normal numbers, a function of the key (Box and Muller). */
+function normals(count: number, ...key: number[]): number[] {
+  const random = new Sfc32(...key);
+  return Array.from({ length: count }, () => {
+    const radius = Math.sqrt(-2 * Math.log(1 - random.uniform(0, 1)));
+    return radius * Math.cos(2 * Math.PI * random.uniform(0, 1));
+  });
+}
+
+function share(trials: number, holds: (trial: number) => boolean): number {
+  let kept = 0;
+  for (let trial = 0; trial < trials; trial++) if (holds(trial)) kept++;
+  return kept / trials;
+}
+
+const covers = (interval: readonly [number, number] | null, truth: number) =>
+  interval !== null && interval[0] <= truth && truth <= interval[1];
+
+const meanAt = (values: readonly number[]) => (indices: Int32Array) =>
+  indices.reduce((sum, at) => sum + values[at]!, 0) / indices.length;
+
+describe("from given resamples", () => {
+  it.each(cases)("$name: SciPy's percentile and BCa intervals", ({ value, replicates, leftOut, level, ...found }) => {
+    const percentile = percentileInterval(replicates, level);
+    const bca = bcaInterval(value, replicates, leftOut, level)!;
+    for (const end of [0, 1] as const) {
+      expect(percentile[end]).toBeCloseTo(found.percentile[end], 12);
+      expect(bca[end]).toBeCloseTo(found.bca[end], 9);
+    }
+    expect(bca).not.toEqual(percentile);
+  });
+
+  it("BCa by hand: no bias and no skewness leave the percentile interval", () => {
+    const replicates = Array.from({ length: 101 }, (_, i) => i - 50);
+    const bca = bcaInterval(0, replicates, [-1, 0, 1], 0.9)!;
+    expect(bca[0]).toBeCloseTo(-45, 9); // quantiles 0.05 and 0.95 of −50 … 50
+    expect(bca[1]).toBeCloseTo(45, 9);
+  });
+
+  it("BCa is undefined where every resample lies on one side", () => {
+    expect(bcaInterval(5, [1, 2, 3], [1, 2, 3])).toBeNull();
+  });
+});
+
+describe("mean of terms", () => {
+  it("of two terms: a quarter of the resamples at each, half at the mean", () => {
+    const { value, interval, n } = bootstrapInterval([0, 1], { method: "percentile", level: 0.4 });
+    expect({ value, interval, n }).toEqual({ value: 0.5, interval: [0.5, 0.5], n: 2 });
+    expect(bootstrapInterval([0, 1], { method: "percentile", level: 0.6 }).interval).toEqual([0, 1]);
+  });
+
+  it("is near the normal interval for many terms", () => {
+    const terms = normals(2000, 5);
+    const { value, interval } = bootstrapInterval(terms);
+    const half = (normalQuantile(0.975) * Math.sqrt(terms.reduce((s, t) => s + (t - value) ** 2, 0))) / 2000;
+    expect((interval![1] - interval![0]) / 2 / half).toBeGreaterThan(0.93);
+    expect((interval![1] - interval![0]) / 2 / half).toBeLessThan(1.07);
+  });
+
+  it("covers: 95 % intervals of means of 20 normal terms, 400 of them", () => {
+    const kept = share(400, (trial) =>
+      covers(bootstrapInterval(normals(20, 1, trial), { resamples: 500 }).interval, 0),
+    );
+    expect(kept).toBeGreaterThan(0.9); // 0.93 expected: resamples lack Student's tails
+    expect(kept).toBeLessThan(0.98);
+  });
+
+  it("expanded covers for 8 terms, where the others fall short", () => {
+    const coverage = (method: "expanded" | "percentile") =>
+      share(400, (trial) => covers(bootstrapInterval(normals(8, 2, trial), { method, resamples: 500 }).interval, 0));
+    expect(coverage("expanded")).toBeGreaterThan(0.92);
+    expect(coverage("percentile")).toBeLessThan(0.92);
+  });
+
+  it("BCa follows skewness: both tails err alike for exponential terms, the percentile interval does not", () => {
+    const terms = (trial: number) => {
+      const random = new Sfc32(3, trial);
+      return Array.from({ length: 30 }, () => -Math.log(1 - random.uniform(0, 1)));
+    };
+    const tooLow = (method: "bca" | "percentile") =>
+      share(400, (trial) => bootstrapInterval(terms(trial), { method, resamples: 500 }).interval![1] < 1);
+    expect(tooLow("bca")).toBeLessThan(tooLow("percentile"));
+  });
+
+  it("is the statistic's with the mean as statistic", () => {
+    const terms = [0.3, 2.5, 1.1, 0.9, 4.2, 0.1, 1.7];
+    const whole = bootstrapInterval(terms);
+    const general = bootstrapStatistic(terms.length, meanAt(terms));
+    expect(general.value).toBeCloseTo(whole.value, 12);
+    expect(general.interval![0]).toBeCloseTo(whole.interval![0], 9);
+    expect(general.interval![1]).toBeCloseTo(whole.interval![1], 9);
+    expect(whole.method).toBe("bca");
+  });
+
+  it("is the same at every call, and another with another seed", () => {
+    const terms = normals(10, 8);
+    expect(bootstrapInterval(terms)).toEqual(bootstrapInterval(Float64Array.from(terms)));
+    expect(bootstrapInterval(terms, { seed: 1 }).interval).not.toEqual(bootstrapInterval(terms).interval);
+  });
+
+  it("moves and stretches with the terms, far from zero too", () => {
+    const terms = [1, 4, 2, 8, 5, 7];
+    const near = bootstrapInterval(terms).interval!;
+    const far = bootstrapInterval(terms.map((term) => 1e9 + 2 * term)).interval!;
+    expect(far[0] - 1e9).toBeCloseTo(2 * near[0], 5);
+    expect(far[1] - 1e9).toBeCloseTo(2 * near[1], 5);
+  });
+
+  it("has no interval for one term, one of width 0 for identical ones", () => {
+    expect(bootstrapInterval([3])).toEqual({ value: 3, interval: null, method: "bca", n: 1 });
+    expect(bootstrapInterval([0.1, 0.1, 0.1]).interval).toEqual([0.1, 0.1]);
+  });
+
+  it("refuses what it cannot use, in one sentence", () => {
+    expect(() => bootstrapInterval([])).toThrow("bootstrapInterval: expected at least 1 term, got 0");
+    expect(() => bootstrapInterval([1, Number.NaN])).toThrow("expected finite terms, got NaN at position 1");
+    expect(() => bootstrapInterval([1, Number.POSITIVE_INFINITY])).toThrow("got Infinity at position 1");
+    expect(() => bootstrapInterval([1, 2], { level: 95 })).toThrow("expected a level between 0 and 1, got 95");
+    expect(() => bootstrapInterval([1, 2], { resamples: 5 })).toThrow("expected at least 100 resamples, got 5");
+    expect(() => bootstrapInterval([1, 2], { seed: 0.5 })).toThrow("expected a whole number as the seed, got 0.5");
+  });
+});
+
+describe("ratio of means", () => {
+  const x = [1, 2, 3, 4, 5];
+  const ratio = (top: readonly number[], bottom: readonly number[]) => (indices: Int32Array) =>
+    meanAt(top)(indices) / meanAt(bottom)(indices);
+
+  it("of proportional terms never varies", () => {
+    const { value, interval } = bootstrapStatistic(
+      5,
+      ratio(
+        x,
+        x.map((one) => 4 * one),
+      ),
+    );
+    expect(value).toBe(0.25);
+    expect(interval![0]).toBeCloseTo(0.25, 12);
+    expect(interval![1]).toBeCloseTo(0.25, 12);
+  });
+
+  it("has no interval where a resample has no value", () => {
+    expect(bootstrapStatistic(5, ratio(x, [0, 0, 0, 0, 1])).interval).toBeNull();
+    expect(bootstrapStatistic(5, () => Number.NaN)).toMatchObject({ value: Number.NaN, interval: null });
+  });
+});
+
+describe("paired difference", () => {
+  it("is far surer than the two numbers where batches differ more than runs", () => {
+    const batches = normals(16, 11);
+    const a = batches.map((one, at) => one + 0.1 + 0.01 * Math.sin(at));
+    const { difference, interval, otherSide, n } = pairedBootstrap(a, batches);
+    expect(difference).toBeCloseTo(0.1, 2);
+    expect(interval![0]).toBeGreaterThan(0.09);
+    expect(interval![1]).toBeLessThan(0.11);
+    expect({ otherSide, n }).toEqual({ otherSide: 0, n: 16 });
+    expect(covers(bootstrapInterval(a).interval, bootstrapInterval(batches).value)).toBe(true);
+  });
+
+  it("changes sign with its sides", () => {
+    const a = [1, 5, 2, 7, 3];
+    const b = [2, 3, 2, 4, 4];
+    const forward = pairedBootstrap(a, b, { method: "percentile" });
+    const back = pairedBootstrap(b, a, { method: "percentile" });
+    expect(back.difference).toBe(-forward.difference);
+    expect(back.interval![0]).toBeCloseTo(-forward.interval![1], 12);
+    expect(back.otherSide).toBe(forward.otherSide);
+  });
+
+  it("counts the resamples on the other side, by hand", () => {
+    // Differences −1, 2, 2: the mean is below 0 for three draws of the first, 1/27, and 0 for two of it, 6/27.
+    const { difference, otherSide } = pairedBootstrap([-1, 2, 2], [0, 0, 0], { resamples: 20_000 });
+    expect(difference).toBe(1);
+    expect(otherSide).toBeCloseTo(1 / 27 + 3 / 27, 2);
+    expect(pairedBootstrap([1, -1], [0, 0]).otherSide).toBe(0.5);
+    expect(pairedBootstrap([1, 1, 1], [0, 0, 0])).toMatchObject({ interval: [1, 1], otherSide: 0 });
+    expect(pairedBootstrap([1], [0])).toMatchObject({ difference: 1, interval: null, otherSide: null });
+  });
+
+  it("of statistics takes the same positions of both", () => {
+    const terms = [3, 1, 4, 1, 5, 9, 2];
+    const same = pairedBootstrapStatistic(7, meanAt(terms), meanAt(terms));
+    expect(same).toMatchObject({ difference: 0, interval: [0, 0], otherSide: 0.5 });
+  });
+
+  it("refuses lists of different lengths", () => {
+    expect(() => pairedBootstrap([1, 2], [1])).toThrow("expected two lists of one length, got 2 and 1 terms");
+  });
+});
+
+describe("jackknife", () => {
+  it("of a mean is its t-interval, for two terms too", () => {
+    for (const terms of [
+      [1, 4],
+      [0.3, 2.5, 1.1, 0.9, 4.2],
+    ]) {
+      const { value, interval } = jackknifeInterval(terms.length, meanAt(terms), 0.9);
+      expect(value).toBeCloseTo(terms.reduce((sum, term) => sum + term, 0) / terms.length, 12);
+      expect(interval![0]).toBeCloseTo(tInterval(terms, 0.9)[0], 10);
+      expect(interval![1]).toBeCloseTo(tInterval(terms, 0.9)[1], 10);
+    }
+  });
+
+  it("of a ratio of means covers with 4 pairs", () => {
+    const kept = share(1000, (trial) => {
+      const shared = normals(4, 21, trial);
+      const own = normals(4, 22, trial);
+      const top = shared.map((one, at) => 7 + one + 0.3 * own[at]!);
+      const bottom = shared.map((one) => 10 + one);
+      const { interval } = jackknifeInterval(4, (indices) => meanAt(top)(indices) / meanAt(bottom)(indices));
+      return covers(interval, 0.7);
+    });
+    expect(kept).toBeGreaterThan(0.92);
+    expect(kept).toBeLessThan(0.98);
+  });
+
+  it("has none for one term or an undefined statistic", () => {
+    expect(jackknifeInterval(1, () => 3)).toEqual({ value: 3, interval: null, n: 1 });
+    expect(jackknifeInterval(3, (indices) => (indices.length < 3 ? Number.NaN : 1)).interval).toBeNull();
+    expect(() => jackknifeInterval(0, () => 1)).toThrow("expected at least 1 term, got 0");
+  });
+});
+
+describe("subsampling", () => {
+  it("of a mean covers as its level says, at any size of the subsamples", () => {
+    for (const size of [10, 20, 30]) {
+      const kept = share(300, (trial) => {
+        const values = normals(40, 4, trial);
+        return covers(subsampleInterval(40, meanAt(values), { size }).interval, 0);
+      });
+      expect(kept).toBeGreaterThan(0.89);
+      expect(kept).toBeLessThan(0.98);
+    }
+  });
+
+  it("of a maximum needs its rate: b = √n, centred on the value, covers the end of the uniform distribution", () => {
+    const kept = share(200, (trial) => {
+      const random = new Sfc32(6, trial);
+      const values = Array.from({ length: 400 }, () => random.uniform(0, 1));
+      const largest = (indices: Int32Array) => indices.reduce((most, at) => Math.max(most, values[at]!), 0);
+      const { interval } = subsampleInterval(400, largest, { size: 20, rate: 1, centre: "value" });
+      // Scaled by √(1 − b/n), 1.026, the ends are a little wide.
+      return covers(interval, 1);
+    });
+    expect(kept).toBeGreaterThan(0.88);
+  });
+
+  it("gives no sample twice", () => {
+    subsampleInterval(9, (indices) => {
+      expect(new Set(indices).size).toBe(indices.length);
+      expect([...indices]).toEqual([...indices].sort((a, b) => a - b));
+      return 0;
+    });
+  });
+
+  it("has limits and refuses nonsense", () => {
+    expect(subsampleInterval(3, () => 1).interval).toBeNull();
+    expect(subsampleInterval(10, () => 1)).toEqual({ value: 1, interval: [1, 1], n: 10, size: 5 });
+    expect(subsampleInterval(10, (indices) => (indices.length < 10 ? Number.NaN : 1)).interval).toBeNull();
+    expect(() => subsampleInterval(10, () => 1, { size: 10 })).toThrow("expected subsamples of 2 to 9 of 10 samples");
+    expect(() => subsampleInterval(10, () => 1, { subsamples: 3 })).toThrow("expected at least 20 subsamples, got 3");
+    expect(() => subsampleInterval(10, () => 1, { rate: 0 })).toThrow("expected a rate above 0");
+  });
+});
