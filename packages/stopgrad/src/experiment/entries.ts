@@ -3,7 +3,14 @@
 import type { z } from "zod";
 import type { Registry, RegistryEntry } from "../registry.js";
 import { type Checked, checkMap, type Elsewhere, type Mistake, mistakeAt } from "./check.js";
-import { type NamedSettings, type ObserveSettings, observeCommon, optionsOf, sampleCommon } from "./run-settings.js";
+import {
+  imagesCommon,
+  type NamedSettings,
+  type ObserveSettings,
+  observeCommon,
+  optionsOf,
+  sampleCommon,
+} from "./run-settings.js";
 import { didYouMean, nearest } from "./suggest.js";
 import { isTree, show, type Tree } from "./tree.js";
 
@@ -39,11 +46,15 @@ export function checkNamed<S extends z.ZodObject>(
   return "mistakes" in result ? result : { value: { ...result.value, name } as NamedSettings & z.output<S> };
 }
 
-/** A measure's place in the registry; `sampled` unless it says otherwise: it is a mean over mini-batches. */
-export type MeasureEntry = RegistryEntry & { readonly sampled?: boolean };
+/**
+ * A measure's place in the registry; `sampled` unless it says otherwise: it is a mean over mini-batches. Of kind `sample`
+ * it looks at a set of images at once.
+ */
+export type MeasureEntry = RegistryEntry & { readonly sampled?: boolean; readonly kind?: string };
 
 /** What every measure takes beside its own options. */
 export function observeOptions(entry: MeasureEntry): z.ZodObject {
+  if (entry.kind === "sample") return observeCommon.extend(imagesCommon.shape);
   return (entry.sampled ?? true) ? observeCommon.extend(sampleCommon.shape) : observeCommon;
 }
 

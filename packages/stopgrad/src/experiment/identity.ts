@@ -1,6 +1,6 @@
 // What a run is called, and when two runs are the same run. `compare` does not repeat a run whose hash is in the store.
 import { createHash } from "node:crypto";
-import type { RunSettings } from "./run-settings.js";
+import type { ObserveSettings, RunSettings } from "./run-settings.js";
 
 /** Part of every hash. Raise it when the same settings begin to give other numbers, so that old runs are done anew. */
 const RESULTS_VERSION = 1;
@@ -22,7 +22,7 @@ export function decidingSettings(run: RunSettings): Record<string, unknown> {
 function withoutLaterDefaults(
   all: Omit<RunSettings, "checkpoint" | "parallel" | "data"> & { data: object; resultsVersion: number },
 ) {
-  const { schedule, format, retrain, objective, data, context, gradientCheckpointing, match, ...rest } = all;
+  const { schedule, format, retrain, objective, data, context, gradientCheckpointing, match, observe, ...rest } = all;
   const { nhsic, reconstruction, ...parts } = objective;
   const { augment, ...images } = data as Pick<RunSettings["data"], "augment">;
   const { flip, crop: given, ...views } = augment;
@@ -35,7 +35,19 @@ function withoutLaterDefaults(
     ...set({ retrain, context, gradientCheckpointing, match }),
     objective: { ...parts, ...set({ nhsic, reconstruction }) },
     data: { ...images, augment: { flip, crop, ...Object.fromEntries(Object.entries(views).filter(isSet)) } },
+    observe: Object.fromEntries(Object.entries(observe).map(([name, when]) => [name, withoutLaterOptions(name, when)])),
   };
+}
+
+/** Options that measures of before there were kernels to choose from have since, and what they say of those. */
+const LATER_OPTIONS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  nhsic: { kernel: "rbf", width: "scaled" },
+  hsic: { kernel: "rbf", width: "scaled" },
+};
+
+function withoutLaterOptions(measure: string, when: ObserveSettings): Record<string, unknown> {
+  const later = LATER_OPTIONS[measure] ?? {};
+  return Object.fromEntries(Object.entries(when).filter(([key, value]) => later[key] !== value || value === undefined));
 }
 
 /** Without what is null. */

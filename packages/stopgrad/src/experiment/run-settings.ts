@@ -48,6 +48,13 @@ export interface SampleSettings {
   readonly batches: number | null;
 }
 
+/** Settings of a measure of the first `images` images of a split, all at once. */
+export interface ImagesSettings {
+  readonly split: "test" | "train";
+  /** Null only in the file: 1000, or as many as the split holds. */
+  readonly images: number | null;
+}
+
 /** The term of arXiv 2402.09050, eq. 11. */
 export interface NhsicSettings {
   readonly weight: number;
@@ -98,6 +105,11 @@ export interface CheckpointSettings {
   readonly everySteps: number | null;
   /** When the last one is so many seconds old: at most these are lost when a run is killed. Null: not by time. */
   readonly everySeconds: number | null;
+  /**
+   * Epochs whose weights stay for measures, 0 for those before the first: none beside the newest checkpoints (`last`), all,
+   * or these. Absent in old runs, which kept the last.
+   */
+  readonly keep?: "last" | "all" | readonly number[];
 }
 
 /** One run: one variant of an experiment, one seed. */
@@ -204,6 +216,10 @@ export const plainSettings = z.object({
       every: positive.default(1),
       everySteps: positive.nullable().default(null),
       everySeconds: z.number().positive().nullable().default(60),
+      keep: z
+        .union([z.enum(["last", "all"]), z.array(z.int().nonnegative()).min(1)])
+        .default("last")
+        .meta({ expected: "last, all, or epochs such as [1, 5, 20]" }),
     })
     .prefault({}),
 });
@@ -238,6 +254,16 @@ export const sampleCommon = z.object({
 
 /** Mini-batches a measure is averaged over unless said, or as many as the split holds. */
 export const DEFAULT_BATCHES = 8;
+
+/** What a measure of a whole set of images takes too. Such measures are slow: at the end, unless `every` says otherwise. */
+export const imagesCommon = z.object({
+  at: z.literal("end").default("end"),
+  split: z.enum(["test", "train"]).default("test"),
+  images: positive.nullable().default(null),
+});
+
+/** Images such a measure is taken on unless said, or as many as the split holds. */
+export const DEFAULT_IMAGES = 1000;
 
 /** `objective.nhsic`; width and ridge as the measure's. */
 export const nhsicSchema = z.object({

@@ -4,27 +4,24 @@
 // that a new model or loss needs no change here. Every mistake in the file is found before anything runs. Variants are
 // validated after merging, as they would run; a mistake is reported where it is written.
 import type { z } from "zod";
-import { parseContextCode } from "../contexts/code.js";
 import { selectionOptions } from "../contexts/selection.js";
 import { learningRateSchedules } from "../optimizers/learning-rate-schedules.js";
 import type { Registry } from "../registry.js";
-import { type Checked, checkMap, type Elsewhere, type Mistake, mistakeAt, outside, unknownKey } from "./check.js";
+import { type Checked, type Elsewhere, type Mistake, mistakeAt, outside } from "./check.js";
 import type { SettingsDocument } from "./document.js";
 import { checkNamed, checkObserve, observeOptions } from "./entries.js";
 import { mergeLayers } from "./layers.js";
 import { applyOverride } from "./overrides.js";
-import { type Partition, parsePartition } from "./partition.js";
 import { formatProblem, type Problem, SettingsError } from "./problems.js";
-import { chosenWeights, publishedFor, type WrittenReconstruction } from "./reconstruction.js";
+import { chosenWeights, publishedFor } from "./reconstruction.js";
+import { circleOf, sourceMistake, withSources, withTheirSources } from "./retrain-sources.js";
 import {
-  type ContextSettings,
   contextSchema,
   type DataSettings,
   DEFAULT_BATCHES,
+  DEFAULT_IMAGES,
   dataCommon,
-  type NamedSettings,
-  type NhsicSettings,
-  nhsicSchema,
+  type ImagesSettings,
   nothingCommon,
   type OptimizerSettings,
   optimizerCommon,
@@ -33,6 +30,15 @@ import {
   reconstructionSchema,
   type SampleSettings,
 } from "./run-settings.js";
+import {
+  checkContext,
+  checkNhsic,
+  checkObjectiveKeys,
+  checkPartition,
+  checkPlain,
+  checkReconstruction,
+  OBJECTIVE_KEYS,
+} from "./sections.js";
 import { didYouMean, sameWord } from "./suggest.js";
 import {
   impossibleParts,
@@ -43,7 +49,7 @@ import {
   type SplitSizes,
   type ValidParts,
 } from "./together.js";
-import { depthReached, formatPath, isTree, type Path, show, type Tree, valueAt, withoutKey } from "./tree.js";
+import { depthReached, formatPath, isTree, type Path, type Tree, valueAt } from "./tree.js";
 import {
   type Applied,
   asWritten,
@@ -224,79 +230,6 @@ function expand(
   };
 }
 
-/** Whether a variant starts from itself, by way of others. */
-function circleOf(variant: string, variants: ReadonlyMap<string, VariantSettings>): string | null {
-  const way = [variant];
-  for (let at = variants.get(variant)?.retrain?.from; at !== undefined; at = variants.get(at)?.retrain?.from) {
-    if (way.includes(at)) return `expected a variant that is trained before, got ${[...way, at].join(" → ")}`;
-    way.push(at);
-  }
-  return null;
-}
-
-/** A run's id ends so; a checkpoint's name has a dot or a folder. */
-const RUN_OR_FILE = /(-s\d+-[0-9a-f]{8}$)|[./\\]/;
-
-/** Why a variant cannot start from another, as far as the file tells. */
-function sourceMistake(variant: string, variants: ReadonlyMap<string, VariantSettings>): string | null {
-  const { retrain, seeds, model, data } = variants.get(variant)!;
-  const from = retrain!.from;
-  const source = variants.get(from);
-  if (!source) {
-    if (RUN_OR_FILE.test(from)) return null;
-    const others = [...variants.keys()].filter((name) => name !== variant);
-    const known = others.length > 0 ? ` (known: ${others.join(", ")})` : "";
-    return `unknown variant: ${from}${known}${didYouMean(from, others)}; or give a run's id or a checkpoint file`;
-  }
-  const missing = seeds.filter((seed) => !source.seeds.includes(seed));
-  if (missing.length > 0)
-    return `${from} is not trained with seed ${missing.join(", ")}; its seeds are ${source.seeds.join(", ")}`;
-  const [mine, its] = [describeNetwork(model), describeNetwork(source.model)];
-  if (mine === its && data.name === source.data.name) return null;
-  return `${from} is another network: ${its} on ${source.data.name}, and this is ${mine} on ${data.name}`;
-}
-
-/** `mlp, width 8`; dropout has no weights. */
-function describeNetwork({ name, dropout: _, ...options }: NamedSettings): string {
-  return [
-    name,
-    ...Object.entries(options)
-      .sort()
-      .map(([key, value]) => `${key} ${show(value)}`),
-  ].join(", ");
-}
-
-/** Chosen runs, and those that they start from, after them. */
-function withTheirSources(
-  runs: readonly RunSettings[],
-  isChosen: (run: RunSettings) => boolean,
-  runId: (run: RunSettings) => string,
-): RunSettings[] {
-  const byId = new Map(runs.map((run) => [runId(run), run]));
-  const wanted = new Set(runs.filter(isChosen));
-  for (const run of wanted) {
-    const source = byId.get(run.retrain?.from ?? "");
-    if (source) wanted.add(source);
-  }
-  return [...wanted];
-}
-
-/** Runs that start from a variant of the file start from its run of the same seed: its id, which says all its settings. */
-function withSources(runs: readonly RunSettings[], runId: (run: RunSettings) => string): RunSettings[] {
-  const found = new Map<RunSettings, RunSettings>();
-  const resolve = (run: RunSettings): RunSettings => {
-    const { retrain } = run;
-    if (!retrain) return run;
-    const done = found.get(run);
-    if (done) return done;
-    const source = runs.find(({ variant, seed }) => variant === retrain.from && seed === run.seed);
-    const resolved = source ? { ...run, retrain: { ...retrain, from: runId(resolve(source)) } } : run;
-    found.set(run, resolved);
-    return resolved;
-  };
-  return runs.map(resolve);
-}
-
 /**
  * Validates merged settings.
  * @param partial - this is the top level of a file with variants: what is missing may come from them, and what is
@@ -421,7 +354,7 @@ function resolve(
     },
     context: context && { ...context, fusion: fusion! },
     optimizer: optimizer as OptimizerSettings,
-    observe: withBatches(observe, filled),
+    observe: withCounts(observe, filled),
   };
   return { settings, mistakes };
 }
@@ -448,109 +381,17 @@ function lookAt(data: DataSettings, hooks: SettingsHooks): Looked {
   }
 }
 
-/** Mini-batches that were not counted: 8, or as many as the split holds. */
-function withBatches(observe: RunSettings["observe"], data: DataSettings): RunSettings["observe"] {
+/** Mini-batches and images that were not counted: 8 and 1000, or as many as the split holds. */
+function withCounts(observe: RunSettings["observe"], data: DataSettings): RunSettings["observe"] {
   const filled = Object.entries(observe).map(([measure, settings]) => {
-    const { batches, batch, split } = settings as unknown as SampleSettings;
-    if (batches !== null) return [measure, settings]; // counted, or not a mean over batches
-    const most = Math.floor((data[split] ?? Number.POSITIVE_INFINITY) / batch);
-    return [measure, { ...settings, batches: Math.min(DEFAULT_BATCHES, most) }];
+    const { batches, batch, images, split } = settings as unknown as SampleSettings & ImagesSettings;
+    const held = data[split] ?? Number.POSITIVE_INFINITY;
+    if (batches === null)
+      return [measure, { ...settings, batches: Math.min(DEFAULT_BATCHES, Math.floor(held / batch)) }];
+    if (images === null) return [measure, { ...settings, images: Math.min(DEFAULT_IMAGES, held) }];
+    return [measure, settings]; // counted, or taken otherwise
   });
   return Object.fromEntries(filled);
-}
-
-/** The settings that name no registry entry. */
-function checkPlain(tree: Tree, elsewhere: Elsewhere): Checked<z.output<typeof plainSettings>> {
-  const mine = Object.fromEntries(Object.entries(tree).filter(([key]) => Object.hasOwn(plainSettings.shape, key)));
-  return checkMap(plainSettings, mine, elsewhere);
-}
-
-function checkPartition(value: unknown): Checked<Partition> {
-  const partition = parsePartition(value);
-  if (typeof partition !== "object" || !("mistakes" in partition)) return { value: partition };
-  return { mistakes: partition.mistakes.map(({ at, message }) => mistakeAt(at, message)) };
-}
-
-/** `context`: a code that was written out, a map, or nothing. */
-function checkContext(value: unknown, elsewhere: Elsewhere): Checked<Omit<ContextSettings, "fusion"> | null> {
-  if (value === undefined || value === null) return { value: null };
-  if (!isTree(value)) {
-    const example = "none, a code such as R1E, or a map such as { fromInput: true, previousModules: 1 }";
-    return { mistakes: [mistakeAt([], `expected ${example}, got ${show(value)}`)] };
-  }
-  const { fusion: _, ...mine } = value;
-  const code = misplacedCode(value);
-  const checked = checkMap(contextSchema, code ? withoutKey(mine, "name") : mine, outside("context", elsewhere), [
-    "fusion",
-  ]);
-  const mistakes = [...(code ? [code] : []), ...("mistakes" in checked ? checked.mistakes : [])];
-  if (mistakes.length > 0 || "mistakes" in checked) return { mistakes };
-  const { fromInput, previousModules } = checked.value;
-  if (fromInput || previousModules > 0) return checked;
-  const written = Object.keys(value).filter((key) => value[key] !== null);
-  const isNone = written.length > 0 && written.every((key) => CONTEXT_SOURCES.includes(key));
-  if (isNone) return { value: null };
-  const expected = "a source: say fromInput: true or previousModules: 1, or context: none";
-  return { mistakes: [mistakeAt([], `missing; expected ${expected}`)] };
-}
-
-const CONTEXT_SOURCES = ["fromInput", "previousModules"];
-
-/** A code that stands as a context's name. */
-function misplacedCode({ name, ...beside }: Tree): Mistake | undefined {
-  const topology = typeof name === "string" ? parseContextCode(name) : undefined;
-  if (topology === undefined) return undefined;
-  const { fromInput, previousModules } = topology ?? { fromInput: false, previousModules: 0 };
-  const isAlone = Object.values(beside).every((value) => value === null);
-  const right = isAlone ? `context: ${name}` : `fromInput: ${fromInput}, previousModules: ${previousModules} instead`;
-  return mistakeAt(["name"], `unknown key; write ${right}`, "key");
-}
-
-/** `objective.reconstruction`: a map or nothing, short forms written out. */
-function checkReconstruction(value: unknown, elsewhere: Elsewhere): Checked<WrittenReconstruction | null> {
-  if (value === undefined || value === null) return { value: null };
-  if (!isTree(value)) {
-    const example = "a map such as { decoder: true, weights: published }";
-    return { mistakes: [mistakeAt([], `expected ${example}, got ${show(value)}`)] };
-  }
-  const checked = checkMap(reconstructionSchema, value, outside("objective", elsewhere));
-  if ("mistakes" in checked) return checked;
-  return { value: checked.value.decoder ? checked.value : null };
-}
-
-function checkObjectiveKeys(objective: unknown, registries: SettingsRegistries, elsewhere: Elsewhere): Checked<Tree> {
-  if (!isTree(objective)) {
-    return {
-      mistakes: [mistakeAt([], `expected a map with the keys ${OBJECTIVE_KEYS.join(", ")}, got ${show(objective)}`)],
-    };
-  }
-  const unknown = Object.keys(objective).filter((key) => !OBJECTIVE_KEYS.includes(key));
-  if (unknown.length === 0) return { value: objective };
-  /** Options of the loss or the head that stand one level too high. */
-  const below = (key: string): Mistake | undefined => {
-    for (const part of ["loss", "head"] as const) {
-      const { [part]: value } = objective;
-      const name = isTree(value) ? value.name : value;
-      const registry = part === "loss" ? registries.losses : registries.heads;
-      const entry = typeof name === "string" && Object.hasOwn(registry, name) ? registry[name] : undefined;
-      if (entry && Object.hasOwn(entry.options.shape, key)) {
-        const written = `${part}: { name: ${name}, ${key}: ${show(objective[key])} }`;
-        return mistakeAt([key], `options of a ${part} stand beside its name; write ${written}`, "key");
-      }
-    }
-    return undefined;
-  };
-  return { mistakes: unknown.map((key) => below(key) ?? unknownKey([key], OBJECTIVE_KEYS, elsewhere)) };
-}
-
-const OBJECTIVE_KEYS = ["loss", "head", "nhsic", "reconstruction"];
-
-/** `objective.nhsic`: a map, or nothing. */
-function checkNhsic(value: unknown, elsewhere: Elsewhere): Checked<NhsicSettings | null> {
-  if (value === undefined || value === null || value === false) return { value: null };
-  if (isTree(value)) return checkMap(nhsicSchema, value, outside("objective", elsewhere));
-  const example = "a map such as { weight: 0.1, with: input }";
-  return { mistakes: [mistakeAt([], `expected ${example}, got ${show(value)}`)] };
 }
 
 /** Where a setting that is not known here does exist: `learningRate` at the top level → `optimizer.learningRate`. */

@@ -19,6 +19,7 @@ import { chosenWeights, missingWeights, publishedFor, type WrittenReconstruction
 import {
   type ContextSettings,
   type DataSettings,
+  type ImagesSettings,
   type NamedSettings,
   type NhsicSettings,
   type ObserveSettings,
@@ -46,8 +47,8 @@ export interface SettingsRegistries {
   readonly schedules: Registry;
   readonly fusions: Registry;
   readonly optimizers: Registry;
-  /** `smallestBatch`: the least images it is defined for, 2 unless said. */
-  readonly measures: Registry<MeasureEntry & { readonly smallestBatch?: number }>;
+  /** `smallestBatch`, `smallestSample`: the least images it is defined for, 2 unless said. */
+  readonly measures: Registry<MeasureEntry & { readonly smallestBatch?: number; readonly smallestSample?: number }>;
 }
 
 /** What validation asks of a loss; see `LocalLoss`. */
@@ -147,9 +148,20 @@ export function impossibleTogether(
     refuse(["data", "augment", "resizedCrop"], message);
   }
   for (const [measure, settings] of Object.entries(observe ?? {})) {
-    if (registries.measures[measure]?.sampled === false) continue;
+    const entry = registries.measures[measure];
+    if (entry?.kind === "sample") {
+      const { images: asked, split } = settings as unknown as ImagesSettings;
+      const least = entry.smallestSample ?? 2;
+      const held = data?.[split] ?? null;
+      const path = ["observe", measure, "images"];
+      if (held !== null && (asked ?? 0) > held) refuse(path, `${asked} images are asked for, data.${split} is ${held}`);
+      else if ((asked ?? held ?? least) < least)
+        refuse(path, `expected at least ${least} images, got ${asked ?? held}`);
+      continue;
+    }
+    if (entry?.sampled === false) continue;
     const { batch, batches, split } = settings as unknown as SampleSettings;
-    const least = registries.measures[measure]?.smallestBatch ?? 2;
+    const least = entry?.smallestBatch ?? 2;
     if (batch < least) refuse(["observe", measure, "batch"], `expected at least ${least} images a batch, got ${batch}`);
     const images = data?.[split] ?? null;
     const needed = batch * (batches ?? 1);

@@ -1,37 +1,58 @@
 // The Hilbert-Schmidt independence criterion, not normalised.
-import { mul, scope } from "@stopgrad/torch";
+import { mul, scope, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
-import { asRows, centre, labelGram, rbfGram } from "./kernels.js";
+import { asRows, centre, gramMatrix, kernelOptions, labelGram, uCentre } from "./kernels.js";
 import type { PairMeasure } from "./measure.js";
 
 const options = z.strictObject({
-  sigma: z.number().positive().default(5),
-  distance: z.enum(["squared", "plain"]).default("squared"),
-  /** `biased` divides the trace by (N − 1)², `v-statistic` by N². */
-  estimator: z.enum(["biased", "v-statistic"]).default("biased"),
+  ...kernelOptions,
+  /** `biased` divides the trace by (m − 1)², `v-statistic` by m²; `unbiased` leaves the diagonals out. */
+  estimator: z.enum(["biased", "v-statistic", "unbiased"]).default("biased"),
 });
 
+export type HsicEstimator = z.output<typeof options>["estimator"];
+
 /**
- * HSIC(X, Z) = tr(P G_X P G_Z) / (N − 1)², the biased estimate of ‖C_XZ‖² (Hilbert-Schmidt), at least 0, no unit.
- * Kernels as in `nhsic`. Time O(N² D), memory O(N D + N²). Source: Gretton et al. 2005; arXiv 2402.09050, eqs. 6-7.
+ * HSIC(X, Z) = ‖C_XZ‖² (Hilbert-Schmidt), no unit, from m samples:
+ *
+ *   biased       tr(P G_X P G_Z) / (m − 1)², at least 0, too large by O(1/m)
+ *   v-statistic  the same over m²
+ *   unbiased     Σ_{i≠j} U_ij V_ij / (m (m − 3)) of the U-centred matrices (Song et al. 2012): its mean over samples is
+ *                HSIC, so that it is negative now and then where X and Z are independent, and the mean over mini-batches
+ *                has no bias either; at least 4 samples
+ *
+ * Kernels and widths as in kernels.ts, labels by the linear kernel on one-hot vectors. A constant gives 0.
+ * Time O(m² D), memory O(m D + m²). Source: Gretton et al. 2005; Song et al. 2012; arXiv 2402.09050, eqs. 6-7.
  */
 export const hsic: PairMeasure = {
-  summary: "HSIC with the input and with the label (biased estimate), RBF kernel of width sigma √D",
-  source: "Gretton et al. 2005; arXiv 2402.09050, eqs. 6-7",
+  summary: "HSIC with the input and with the label, biased or unbiased, RBF kernel of width sigma √D",
+  source: "Gretton et al. 2005; Song et al. 2012; arXiv 2402.09050, eqs. 6-7",
   options,
   kind: "pair",
   smallestBatch: 2,
 
   factor(values, given) {
-    const { sigma, distance } = options.parse(given);
-    return scope(() => centre(rbfGram(asRows(values, 2), sigma, distance)));
+    const { estimator, ...kernel } = options.parse(given);
+    return scope(() => centredFor(estimator, gramMatrix(asRows(values, 2), kernel)));
   },
 
-  labelFactor: (labels) => scope(() => centre(labelGram(labels))),
+  labelFactor(labels, given) {
+    const { estimator } = options.parse(given);
+    return scope(() => centredFor(estimator, labelGram(labels)));
+  },
 
   combine(a, b, given) {
-    const count = a.size(0);
-    const divisor = options.parse(given).estimator === "biased" ? (count - 1) ** 2 : count ** 2;
-    return scope(() => mul(a, b).sum().item()) / divisor;
+    return scope(() => mul(a, b).sum().item()) / hsicDivisor(options.parse(given).estimator, a.size(0));
   },
 };
+
+/** A Gram matrix `[m, m]`, so that a sum of products of two gives the estimate. @throws MeasureError for too few samples */
+export function centredFor(estimator: HsicEstimator, gram: Tensor): Tensor {
+  return estimator === "unbiased" ? uCentre(gram) : centre(gram);
+}
+
+/** What the sum of products is divided by. */
+export function hsicDivisor(estimator: HsicEstimator, count: number): number {
+  if (estimator === "unbiased") return count * (count - 3);
+  return estimator === "biased" ? (count - 1) ** 2 : count ** 2;
+}

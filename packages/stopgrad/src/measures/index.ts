@@ -1,21 +1,40 @@
 // The measures an experiment file and `stopgrad measure` can name. Adding one: a file, and a line here.
+import { cka } from "./cka.js";
+import { entanglement } from "./entanglement.js";
+import { geometry } from "./geometry.js";
 import { hsic } from "./hsic.js";
 import { information } from "./information.js";
-import type { Measure, PairMeasure } from "./measure.js";
+import { knn } from "./knn.js";
+import type { Measure, PairMeasure, ProbeMeasure, SampleMeasure } from "./measure.js";
+import { mlpProbe } from "./mlp-probe.js";
+import { binning, infoNce, ksg, labelBound, mine } from "./mutual-information/index.js";
 import { nhsic } from "./nhsic.js";
 import { probe } from "./probe.js";
 
-export { type BatchMean, batchMean, measurePairs, type PairResult } from "./batches.js";
+export { type BatchMean, batchMean, batchTerms, measurePairs, type PairResult, pooledMean } from "./batches.js";
+export {
+  type FullSetMeasure,
+  type FullSetOptions,
+  type FullSetResult,
+  fullSet,
+  fullSetMeasures,
+  fullSetOptions,
+} from "./full-set.js";
 export {
   type LogisticRegressionFit,
   type LogisticRegressionOptions,
   logisticRegression,
 } from "./logistic-regression.js";
 export {
+  type Finding,
+  type FindingKey,
   type Measure,
   MeasureError,
   type PairMeasure,
+  type ProbeFit,
   type ProbeMeasure,
+  type Sample,
+  type SampleMeasure,
   type SplitFeatures,
   type StreamedBatch,
   type StreamedFit,
@@ -24,8 +43,27 @@ export {
   type StreamPlan,
 } from "./measure.js";
 
-/** Dependence of a representation on input and label: the ones that can be taken on arrays from anywhere. */
-export const pairMeasures = { nhsic, hsic } satisfies Record<string, PairMeasure>;
+/** Dependence on input and label, means over mini-batches. */
+export const pairMeasures = { nhsic, hsic, cka } satisfies Record<string, PairMeasure>;
 
-export const measures = { ...pairMeasures, probe, information } satisfies Record<string, Measure>;
+/** Classifiers that are fitted on training representations and scored on both splits. */
+export const probeMeasures = { probe, "mlp-probe": mlpProbe, knn } satisfies Record<string, ProbeMeasure>;
+
+/** Measures of a whole set of samples. */
+export const sampleMeasures = {
+  entanglement,
+  geometry,
+  mine,
+  "info-nce": infoNce,
+  ksg,
+  binning,
+  "label-bound": labelBound,
+} satisfies Record<string, SampleMeasure>;
+
+export const measures = {
+  ...pairMeasures,
+  ...probeMeasures,
+  ...sampleMeasures,
+  information,
+} satisfies Record<string, Measure>;
 export type MeasureName = keyof typeof measures;

@@ -16,8 +16,18 @@ export interface PairMeasure extends RegistryEntry {
   factor(values: Tensor, options: Options): Tensor;
   /** Labels `[N]` of an integer type → `[N, N]`. @throws MeasureError for another shape or type */
   labelFactor(labels: Tensor, options: Options): Tensor;
-  /** Two factors → the measure. */
+  /** Two factors → the measure. @throws MeasureError where it is undefined */
   combine(a: Tensor, b: Tensor, options: Options): number;
+  /**
+   * How several batches make one estimate, where that is not the mean of their values: a ratio of means. Absent: the mean.
+   * `pooledMean` in batches.ts reads it.
+   */
+  readonly pooled?: {
+    /** What is averaged over batches; always as many numbers. Never throws. */
+    terms(a: Tensor, b: Tensor, options: Options): readonly number[];
+    /** The averages → the measure. @throws MeasureError where it is undefined */
+    value(means: readonly number[]): number;
+  };
 }
 
 /** Representations of one stage on two splits. */
@@ -33,21 +43,37 @@ export interface SplitFeatures {
   classes: number;
 }
 
+/** What a probe found of one stage. */
+export interface ProbeFit {
+  /** Accuracy on the training split, in [0, 1]. */
+  readonly train: number;
+  /** Accuracy on the test split, in [0, 1]. */
+  readonly test: number;
+  /** 1 for each test sample that was classified rightly, else 0, `[M]`; its mean is `test`: for intervals and pairs. */
+  readonly testCorrect: Uint8Array;
+  /** −ln p(label) in nats, its mean over the test samples and its terms; of probes that give probabilities. */
+  readonly testCrossEntropy?: Finding;
+  /** How the fit ended, of a probe whose solver stops by a convergence test. */
+  readonly solver?: { readonly iterations: number; readonly largestGradient: number; readonly converged: boolean };
+}
+
 /** A measure that fits something on a stage's training representations and scores it on both splits. */
 export interface ProbeMeasure extends RegistryEntry {
   readonly kind: "probe";
   /** It takes no mini-batch settings. */
   readonly sampled: false;
+  /** Before `Train` and `Test` in the keys of what it finds: `probe` gives `probeTrain` and `probeTest`. */
+  readonly key: string;
   /** Training images it looks at; null for all. */
   trainingImages(options: Options): number | null;
   /** What is kept of a stage's output `[N, …]` for the fit: fewer features, float32 `[N, D]`. */
   reduce(output: Tensor): Tensor;
   /**
-   * Accuracies in [0, 1].
+   * Fits on the training split, scores both. Deterministic: what it draws, it draws from the options' seed.
    * @param breathe - called every now and then; what it throws ends the fit
-   * @throws MeasureError for NaN or fewer than two classes
+   * @throws MeasureError for NaN or infinity, other shapes, labels out of range or fewer than two training classes
    */
-  fit(features: SplitFeatures, options: Options, breathe?: () => void): { train: number; test: number };
+  fit(features: SplitFeatures, options: Options, breathe?: () => void): ProbeFit;
 }
 
 /** What a streamed measure looks at, and how often. */
@@ -113,7 +139,51 @@ export interface StreamedMeasure extends RegistryEntry {
   begin(stage: StreamedStage, options: Options): StreamedFit;
 }
 
-export type Measure = PairMeasure | ProbeMeasure | StreamedMeasure;
+/** One stage's representation of a set of samples, and what they are. */
+export interface Sample {
+  /** `[N, …]` of a floating type. */
+  readonly z: Tensor;
+  /** The input, `[N, …]`; null where none was given. */
+  readonly x: Tensor | null;
+  /** Classes, int64 `[N]`, numbered from 0 without gaps; null where none were given. */
+  readonly labels: Tensor | null;
+}
+
+/** One number that a measure found. */
+export interface Finding {
+  readonly value: number;
+  /** A term of each sample, where the value is their mean: they give a bootstrap interval. */
+  readonly terms?: Float64Array;
+}
+
+/** What a measure finds under one name. */
+export interface FindingKey {
+  /** In tables and as a metric's key: `effectiveRank`. */
+  readonly key: string;
+  /** In words, with the unit: `effective rank of the features`. */
+  readonly title: string;
+}
+
+/** A measure of a whole set of samples at once: no mean over mini-batches, nothing trained. */
+export interface SampleMeasure extends RegistryEntry {
+  readonly kind: "sample";
+  /** It takes no mini-batch settings. */
+  readonly sampled: false;
+  /** What it cannot do without, beside the representation. */
+  readonly needs: readonly ("x" | "labels")[];
+  /** Fewest samples it is defined for. */
+  readonly smallestSample: number;
+  /** What it finds, in this order. */
+  readonly keys: readonly FindingKey[];
+  /**
+   * A finding for each key; NaN as the value where it is undefined (no sample has a partner, no variance to divide by).
+   * Deterministic: what it draws, it draws from the options' seed.
+   * @throws MeasureError for NaN, infinity, too few samples or classes, or a sample without what it needs
+   */
+  measure(sample: Sample, options: Options): Readonly<Record<string, Finding>>;
+}
+
+export type Measure = PairMeasure | ProbeMeasure | StreamedMeasure | SampleMeasure;
 
 /** A measure cannot be computed from what was given. The message says what was expected and what came. */
 export class MeasureError extends Error {

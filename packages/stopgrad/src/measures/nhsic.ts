@@ -1,15 +1,13 @@
 // Normalised HSIC: the estimate behind the information plane.
 import { choleskyInverse, linalgCholesky, mul, scope, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
-import { asRows, centre, identityLike, labelGram, rbfGram } from "./kernels.js";
+import { asRows, centre, gramMatrix, identityLike, kernelOptions, labelGram } from "./kernels.js";
 import { MeasureError, type PairMeasure } from "./measure.js";
 
 const options = z.strictObject({
-  /** Width factor s: the kernel's σ is s √D. */
-  sigma: z.number().positive().default(5),
+  ...kernelOptions,
   /** Ridge, per sample. */
   epsilon: z.number().positive().default(1e-5),
-  distance: z.enum(["squared", "plain"]).default("squared"),
 });
 
 /**
@@ -17,8 +15,10 @@ const options = z.strictObject({
  *
  *   nHSIC(X, Z) = tr(R_X R_Z)    R = K (K + ε N I)⁻¹ = I − ε N (K + ε N I)⁻¹    K = P G P    P = I − 11ᵀ/N
  *
- * G is the RBF Gram matrix of width s √D, of labels the linear one on one-hot vectors. In [0, N − 1], against labels
- * at most classes − 1; no unit. It depends on N: compare only equal batch sizes, and one layer with itself over time.
+ * G is the RBF Gram matrix of width s √D or another kernel's (kernels.ts), of labels the linear one on one-hot vectors. In
+ * [0, N − 1], against labels at most classes − 1; no unit. It depends on N: compare only equal batch sizes, and one layer
+ * with itself over time. The linear kernel makes it the sum of squared canonical correlations, but for the ridge: with
+ * more features than samples it is near its largest value whatever the data are. A constant gives 0.
  *
  * The centred form is symmetric, so that a Cholesky factor in float64 solves it; one-sided centring as in the released
  * code has the same trace. All of it is float64, whatever the type of the values.
@@ -33,8 +33,8 @@ export const nhsic: PairMeasure = {
   smallestBatch: 2,
 
   factor(values, given) {
-    const { sigma, epsilon, distance } = options.parse(given);
-    return scope(() => normalise(centre(rbfGram(asRows(values, 2), sigma, distance)), epsilon));
+    const { epsilon, ...kernel } = options.parse(given);
+    return scope(() => normalise(centre(gramMatrix(asRows(values, 2), kernel)), epsilon));
   },
 
   labelFactor(labels, given) {

@@ -21,12 +21,15 @@ data: { test: 10000, name: cifar10, train: 50000 }\n`;
   expect(settingsHash(run())).toBe("f7b406a914dde880ee3015b34ee8f7951968c6f2b1f2d70ff7179fb07cf2163f");
 });
 
-test.each(["checkpoint.every=5", "checkpoint.everySteps=9", "checkpoint.everySeconds=1", "data.evaluationBatch=7"])(
-  "%s does not decide",
-  (override) => {
-    expect(settingsHash(run([override]))).toBe(settingsHash(run()));
-  },
-);
+test.each([
+  "checkpoint.every=5",
+  "checkpoint.everySteps=9",
+  "checkpoint.everySeconds=1",
+  "checkpoint.keep=all",
+  "data.evaluationBatch=7",
+])("%s does not decide", (override) => {
+  expect(settingsHash(run([override]))).toBe(settingsHash(run()));
+});
 
 test.each([
   "seeds=[2]",
@@ -45,6 +48,15 @@ test.each([
   "+variants.a.epochs=2",
 ])("%s decides", (override) => {
   expect(settingsHash(run([override]))).not.toBe(settingsHash(run()));
+});
+
+test("an option that a measure got later decides where it is not what was so before", () => {
+  const base = run();
+  const observing = (options: object) =>
+    settingsHash({ ...base, observe: { nhsic: { ...base.observe.nhsic!, ...options } } } as RunSettings);
+  expect(observing({ kernel: "rbf", width: "scaled" })).toBe(settingsHash(base));
+  expect(observing({ kernel: "linear", width: "scaled" })).not.toBe(settingsHash(base));
+  expect(observing({ kernel: "rbf", width: "median" })).not.toBe(settingsHash(base));
 });
 
 test("what the images are decides, for data sets that can tell", () => {

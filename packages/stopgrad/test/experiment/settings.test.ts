@@ -101,7 +101,7 @@ describe("expand", () => {
         precision: "float32",
         device: "cpu",
         threads: 1,
-        checkpoint: { every: 1, everySteps: null, everySeconds: 60 },
+        checkpoint: { every: 1, everySteps: null, everySeconds: 60, keep: "last" },
       },
     ]);
   });
@@ -301,7 +301,7 @@ precision: float16
     ],
     ["checkpoint: { evry: 1 }", "checkpoint.evry: unknown key; did you mean every?"],
     ["checkpoint: { everySteps: 0 }", "checkpoint.everySteps: expected a positive integer, got 0"],
-    ["checkpoint: 3", "checkpoint: expected a map with the keys every, everySteps, everySeconds, got 3"],
+    ["checkpoint: 3", "checkpoint: expected a map with the keys every, everySteps, everySeconds, keep, got 3"],
     [
       "optimizer: { name: adam, learningRate: .inf }",
       "optimizer.learningRate: expected a number above 0, got Infinity",

@@ -1,10 +1,13 @@
-// Logistic regression against an independent Newton solver and its own optimality conditions; the probe on features
-// whose separability is known.
-import { Generator, rand, randn, scope, type Tensor, tensor } from "@stopgrad/torch";
+// Logistic regression against SciPy's optimum, Newton's method written out and its own optimality conditions; the probe on
+// features whose separability is known.
+import "../support/one-thread.js";
+import { Generator, memory, rand, randn, scope, type Tensor, tensor } from "@stopgrad/torch";
 import { describe, expect, it } from "vitest";
 import { logisticRegression, MeasureError } from "../../src/measures/index.js";
 import { probe } from "../../src/measures/probe.js";
-import "../support/one-thread.js";
+import { standardise } from "../../src/measures/probe-features.js";
+import recorded from "../fixtures/probes.json" with { type: "json" };
+import { inTurn, int64, made, noise } from "./made-features.js";
 
 /** Two-class logistic regression on one feature by Newton's method, written out; w and b of class 1 against class 0. */
 function newton(x: number[], y: number[], l2: number): { w: number; b: number } {
@@ -36,7 +39,7 @@ describe("logisticRegression", () => {
     // With two classes the penalty of w1 and w0 is smallest at w1 = −w0 = w/2: half the penalty on w.
     const { w, b } = newton(x, y, l2 / 2);
     scope(() => {
-      const fit = logisticRegression(tensor(x, { dtype: "float64" }).unsqueeze(1), tensor(y, { dtype: "int64" }), 2, {
+      const fit = logisticRegression(tensor(x, { dtype: "float64" }).unsqueeze(1), int64(y), 2, {
         l2,
         tolerance: 1e-9,
       });
@@ -48,14 +51,39 @@ describe("logisticRegression", () => {
     });
   });
 
+  it.each(recorded.probes)("finds SciPy's optimum: $name", ({ standardised, trainLabels, classes, l2, ...optimum }) => {
+    scope(() => {
+      const features = tensor(standardised, { dtype: "float64" });
+      const fit = logisticRegression(features, int64(trainLabels), classes, { l2, tolerance: 1e-10 });
+      expect(fit.converged).toBe(true);
+      expect(fit.largestGradient).toBeLessThanOrEqual(1e-10);
+      expect(fit.objective).toBeCloseTo(optimum.objective, 12);
+      const far = Math.max(...fit.weight.toNumbers().map((w, i) => Math.abs(w - optimum.weight.flat()[i]!)));
+      expect(far).toBeLessThan(1e-5);
+      const loose = logisticRegression(features.to("float32"), int64(trainLabels), classes, { l2 });
+      expect(loose.converged).toBe(true);
+      expect(loose.objective).toBeCloseTo(optimum.objective, 4);
+    });
+  });
+
+  it("says when it did not converge, and how far it is from it", () => {
+    scope(() => {
+      const { train, trainLabels } = noise(100, 10);
+      const stopped = logisticRegression(train, trainLabels, 2, { l2: 1e-4, iterations: 2 });
+      expect(stopped).toMatchObject({ converged: false, iterations: 2 });
+      expect(stopped.largestGradient).toBeGreaterThan(1e-4);
+      // Float32 cannot tell a gradient of 1e-12 from 0: it stops by itself, and says so.
+      const rounded = logisticRegression(train, trainLabels, 2, { l2: 1e-4, tolerance: 1e-12 });
+      expect(rounded.converged).toBe(rounded.largestGradient <= 1e-12);
+      expect(rounded.largestGradient).toBeLessThan(1e-4);
+    });
+  });
+
   it("is at a minimum: the objective grows in every direction", () => {
     scope(() => {
       const generator = new Generator(3);
       const features = randn([60, 5], { generator, dtype: "float64" });
-      const labels = tensor(
-        Array.from({ length: 60 }, (_, i) => i % 3),
-        { dtype: "int64" },
-      );
+      const labels = int64(inTurn(60, 3));
       const l2 = 0.01;
       const fit = logisticRegression(features, labels, 3, { l2, tolerance: 1e-8 });
       const objective = (weight: Tensor, bias: Tensor) => {
@@ -81,59 +109,56 @@ describe("logisticRegression", () => {
 
   it("separates what is separable", () => {
     scope(() => {
-      const labels = Array.from({ length: 40 }, (_, i) => i % 4);
+      const labels = inTurn(40, 4);
       const features = tensor(labels.map((label) => [label === 0 ? 1 : 0, label === 1 ? 1 : 0, label === 2 ? 1 : 0]));
-      const { weight, bias } = logisticRegression(features, tensor(labels, { dtype: "int64" }), 4, { l2: 1e-4 });
+      const { weight, bias, converged } = logisticRegression(features, int64(labels), 4, { l2: 1e-4 });
+      expect(converged).toBe(true);
       expect(features.matmul(weight).add(bias).argmax(1).toNumbers()).toEqual(labels);
+    });
+  });
+
+  it("ends where its caller ends it", () => {
+    scope(() => {
+      const { train, trainLabels } = noise(50, 3);
+      const breathe = () => {
+        throw new Error("enough");
+      };
+      expect(() => logisticRegression(train, trainLabels, 2, { l2: 0, breathe })).toThrow("enough");
     });
   });
 });
 
 describe("probe", () => {
-  const labelsOf = (count: number) => Array.from({ length: count }, (_, i) => i % 2);
-  const int64 = (labels: number[]) => tensor(labels, { dtype: "int64" });
+  it.each(recorded.probes)("classifies as SciPy's optimum does: $name", (one) => {
+    scope(() => {
+      const features = made([one.train, one.trainLabels], [one.test, one.testLabels], one.classes, "float64");
+      const found = probe.fit(features, { l2: one.l2 });
+      expect(found.train).toBeCloseTo(one.trainAccuracy, 12);
+      expect([...found.testCorrect]).toEqual(one.testCorrect);
+      expect(found.test).toBeCloseTo(one.testCorrect.reduce((sum, right) => sum + right, 0) / one.test.length, 12);
+      const { value, terms } = found.testCrossEntropy!;
+      expect(value).toBeCloseTo(one.testCrossEntropies.reduce((sum, v) => sum + v, 0) / one.test.length, 2);
+      for (const [i, term] of terms!.entries()) expect(Math.abs(term - one.testCrossEntropies[i]!)).toBeLessThan(0.1);
+      expect(found.solver).toMatchObject({ converged: true });
+    });
+  });
 
   it("finds a class that one feature tells, whatever the features' scales", () => {
     scope(() => {
       const generator = new Generator(1);
-      const make = (labels: number[]) => {
-        const noise = rand([labels.length, 3], { generator }).mul(1000);
-        const telling = tensor(labels.map((label) => [label * 1e-3 + 5]));
-        return { noise, telling };
+      const make = (labels: number[]): [number[][], number[]] => {
+        const rest = rand([labels.length, 3], { generator }).mul(1000).toNested() as number[][];
+        return [rest.map((row, i) => [...row, labels[i]! * 1e-3 + 5]), labels];
       };
-      const [train, test] = [labelsOf(200), labelsOf(100)];
-      const join = ({ noise, telling }: { noise: Tensor; telling: Tensor }) =>
-        tensor((noise.toNested() as number[][]).map((row, i) => [...row, (telling.toNested() as number[][])[i]![0]!]));
-      const accuracy = probe.fit(
-        {
-          train: join(make(train)),
-          trainLabels: int64(train),
-          test: join(make(test)),
-          testLabels: int64(test),
-          classes: 2,
-        },
-        {},
-      );
-      expect(accuracy).toEqual({ train: 1, test: 1 });
+      expect(probe.fit(made(make(inTurn(200)), make(inTurn(100))), {})).toMatchObject({ train: 1, test: 1 });
     });
   });
 
   it("stays near chance on noise it has not seen", () => {
     scope(() => {
-      const generator = new Generator(2);
-      const [train, test] = [labelsOf(2000), labelsOf(2000)];
-      const accuracy = probe.fit(
-        {
-          train: randn([2000, 10], { generator }),
-          trainLabels: int64(train),
-          test: randn([2000, 10], { generator }),
-          testLabels: int64(test),
-          classes: 2,
-        },
-        {},
-      );
-      expect(accuracy.test).toBeGreaterThan(0.45);
-      expect(accuracy.test).toBeLessThan(0.55);
+      const { test } = probe.fit(noise(2000, 10, 2), {});
+      expect(test).toBeGreaterThan(0.45);
+      expect(test).toBeLessThan(0.55);
     });
   });
 
@@ -150,14 +175,74 @@ describe("probe", () => {
     });
   });
 
-  it("refuses NaN and a single class; a constant feature does no harm", () => {
+  it("does not let a feature count that is constant in training, whatever it is in the test", () => {
     scope(() => {
-      const labels = int64(labelsOf(10));
-      const fit = (train: Tensor, trainLabels = labels) =>
-        probe.fit({ train, trainLabels, test: train, testLabels: labels, classes: 2 }, {});
-      expect(() => fit(tensor(Array.from({ length: 10 }, () => [Number.NaN])))).toThrow(MeasureError);
-      expect(() => fit(randn([10, 2]), int64(new Array(10).fill(1)))).toThrow(/at least two classes/);
-      expect(fit(tensor(labelsOf(10).map((label) => [label, 3])))).toEqual({ train: 1, test: 1 });
+      const labels = inTurn(10);
+      const rows = (constant: number) => labels.map((label) => [label, constant]);
+      expect(probe.fit(made([rows(100.1), labels], [rows(-1e20), labels]), {})).toMatchObject({ train: 1, test: 1 });
+      const dead = labels.map(() => [3, 0.1]);
+      expect(probe.fit(made([dead, labels]), {})).toMatchObject({ train: 0.5, test: 0.5 });
+    });
+  });
+
+  it("is the same the second time, and leaves no tensor behind", () => {
+    scope(() => {
+      const features = noise(200, 5);
+      const before = memory().liveTensors;
+      const first = probe.fit(features, {});
+      expect(probe.fit(features, {})).toEqual(first);
+      expect(memory().liveTensors).toBe(before);
+    });
+  });
+});
+
+describe("standardise", () => {
+  it("gives the training split mean 0 and deviation 1, and the test split the same scale", () => {
+    scope(() => {
+      const { train, test } = standardise(
+        made(
+          [
+            [[1], [3]],
+            [0, 1],
+          ],
+          [
+            [[5], [2]],
+            [0, 1],
+          ],
+        ),
+      );
+      expect(train.toNumbers()).toEqual([-1, 1]);
+      expect(test.toNumbers()).toEqual([3, 0]);
+    });
+  });
+
+  it("makes a feature that is constant in training 0 in both splits, whatever it is in the test", () => {
+    scope(() => {
+      const { train, test } = standardise(
+        made(
+          [
+            [[0.1], [0.1], [0.1]],
+            [0, 1, 0],
+          ],
+          [
+            [[7], [0.1]],
+            [0, 1],
+          ],
+        ),
+      );
+      expect(train.toNumbers()).toEqual([0, 0, 0]);
+      expect(test.toNumbers()).toEqual([0, 0]);
+    });
+  });
+
+  it("refuses what float32 cannot hold", () => {
+    scope(() => {
+      const labels = inTurn(4);
+      expect(() => probe.fit(made([[[1e30], [-1e30], [1e30], [0]], labels]), {})).toThrow(MeasureError);
+      const huge: [number[][], number[]] = [[[3e38], [1], [1], [1]], labels];
+      expect(() => probe.fit(made([[[0], [1e-3], [0], [1e-3]], labels], huge), {})).toThrow(
+        /on the scale of the training/,
+      );
     });
   });
 });

@@ -1,0 +1,226 @@
+// Representations of the same samples, wherever they come from: arrays in files, or the stages of a trained network. What
+// measures are taken of by `stopgrad measure`, `probe` and `sensitivity`. Rows are read a batch at a time, so that neither
+// a file nor a stage's output of all samples has to fit into memory.
+import { keep, scope, type Tensor, zeros } from "@stopgrad/torch";
+import { type NamedArray, requireFinite } from "../data/arrays.js";
+import { type Normalisation, slice, type TensorSet } from "../data/loader.js";
+
+/** Given a batch's input and labels; what it returns is given each representation of the batch, first to last. */
+export type BatchReader = (x: Tensor | null, labels: Tensor | null) => (z: Tensor, at: number) => void;
+
+export interface Representations {
+  /** Files or stages, first to last. */
+  readonly names: readonly string[];
+  /** Of each, without the samples. */
+  readonly shapes: readonly (readonly number[])[];
+  /** Samples, N. */
+  readonly count: number;
+  readonly hasInput: boolean;
+  /** Classes, int64 `[N]`, on the device of the representations; null where none are known. */
+  readonly labels: Tensor | null;
+  /** K; 0 where no labels are known. */
+  readonly classes: number;
+  /**
+   * Samples `start` to `start + count`. Input `[count, …]` and representations `[count, …]` are of any element type and
+   * gone when `begin` and what it returned return; what those make lives on only if it is kept.
+   */
+  pass(start: number, count: number, begin: BatchReader): void;
+  /**
+   * All samples of one representation after the other, as `visit(z [N, …], at, x [N, …] or null)`. Files are visited as
+   * they are mapped; a network's stages in as many passes as keep what is in memory below `LARGEST_GATHERED` bytes.
+   */
+  visit(visitor: (z: Tensor, at: number, x: Tensor | null) => void): void;
+  /** Frees what belongs to it; a network stays. */
+  dispose(): void;
+}
+
+/** Bytes of gathered outputs in one pass through a network, unless one stage alone has more. */
+export const LARGEST_GATHERED = 2 ** 30;
+
+/** Images of one forward pass where all samples of a stage are gathered. */
+export const GATHERED_AT_ONCE = 500;
+
+/**
+ * Arrays with the same samples along their first dimension, usually mapped from files. What is read is looked at first:
+ * reading throws ArrayError for a number that is not finite.
+ */
+export function ofArrays(
+  z: readonly NamedArray[],
+  x: NamedArray | null,
+  labels: { readonly labels: Tensor; readonly classes: number } | null,
+): Representations {
+  return {
+    names: z.map(({ name }) => name),
+    shapes: z.map(({ tensor }) => tensor.shape.slice(1)),
+    count: z[0]!.tensor.size(0),
+    hasInput: x !== null,
+    labels: labels?.labels ?? null,
+    classes: labels?.classes ?? 0,
+    pass(start, count, begin) {
+      scope(() => {
+        const rows = (array: NamedArray) => {
+          requireFinite(array, start, start + count);
+          return array.tensor.narrow(0, start, count);
+        };
+        const read = begin(x && rows(x), labels?.labels.narrow(0, start, count) ?? null);
+        for (const [at, array] of z.entries()) scope(() => read(rows(array), at));
+      });
+    },
+    visit(visitor) {
+      for (const array of x ? [x, ...z] : z) requireFinite(array);
+      for (const [at, { tensor }] of z.entries()) scope(() => visitor(tensor, at, x?.tensor ?? null));
+    },
+    dispose() {
+      labels?.labels.dispose();
+      for (const { tensor } of x ? [x, ...z] : z) tensor.dispose();
+    },
+  };
+}
+
+/** Where the outputs of a network's stages come from. */
+export interface StageSource {
+  readonly set: TensorSet;
+  readonly normalisation: Normalisation;
+  /** Images, the first ones of the set. */
+  readonly count: number;
+  readonly classes: number;
+  /** Of all stages, first to last. */
+  readonly names: readonly string[];
+  /** Places of those that are wanted, ascending. */
+  readonly chosen: readonly number[];
+  /** Runs the network in evaluation mode on normalised images; an output is gone when `read` returns. */
+  readStages(images: Tensor, read: (output: Tensor, stage: number) => void): void;
+}
+
+/** Outputs of some of a network's stages, computed when they are read: one pass gives a batch of all of them. */
+export function ofStages({
+  set,
+  normalisation,
+  count,
+  classes,
+  names,
+  chosen,
+  readStages,
+}: StageSource): Representations {
+  const places = new Map(chosen.map((stage, place) => [stage, place]));
+  const pass = (start: number, size: number, begin: BatchReader) => {
+    scope(() => {
+      const { images, labels } = slice(set, start, size, normalisation);
+      const read = begin(images, labels);
+      readStages(images, (output, stage) => {
+        const place = places.get(stage);
+        if (place !== undefined) read(output, place);
+      });
+    });
+  };
+  const shapes: (readonly number[])[] = [];
+  pass(0, 1, () => (output, place) => {
+    shapes[place] = output.shape.slice(1);
+  });
+  const labels = scope(() => keep(set.labels.narrow(0, 0, count).clone()));
+  return {
+    names: chosen.map((stage) => names[stage]!),
+    shapes,
+    count,
+    hasInput: true,
+    labels,
+    classes,
+    pass,
+    visit(visitor) {
+      for (const group of gatheredGroups(shapes, count)) {
+        scope(() => {
+          const { device } = labels;
+          const gathered = new Map(group.map((place) => [place, roomFor(shapes[place]!, count, device)]));
+          const input = roomFor(set.images.shape.slice(1), count, device);
+          for (let start = 0; start < count; start += GATHERED_AT_ONCE) {
+            const size = Math.min(GATHERED_AT_ONCE, count - start);
+            pass(start, size, (images) => {
+              input.narrow(0, start, size).copy_(images!);
+              return (output, place) => void gathered.get(place)?.narrow(0, start, size).copy_(output);
+            });
+          }
+          for (const place of group) scope(() => visitor(gathered.get(place)!, place, input));
+        });
+      }
+    },
+    dispose: () => labels.dispose(),
+  };
+}
+
+/** Some samples of a source, in the order of `rows`, ascending: a part of a split array. */
+export function rowsOf(source: Representations, rows: Tensor): Representations {
+  const labels = source.labels && keep(source.labels.indexSelect(0, rows));
+  const positions = rows.toNumbers();
+  return {
+    ...source,
+    count: positions.length,
+    labels,
+    pass(start, count, begin) {
+      scope(() => {
+        const first = positions[start]!;
+        const last = positions[start + count - 1]!;
+        const chosen = rows.narrow(0, start, count).sub(first);
+        source.pass(first, last - first + 1, (x, y) => {
+          const take = (tensor: Tensor) => tensor.indexSelect(0, chosen);
+          const read = begin(x && take(x), y && take(y));
+          return (z, at) => scope(() => read(take(z), at));
+        });
+      });
+    },
+    visit(visitor) {
+      source.visit((z, at, x) => scope(() => visitor(z.indexSelect(0, rows), at, x?.indexSelect(0, rows) ?? null)));
+    },
+    dispose() {
+      labels?.dispose();
+      rows.dispose();
+    },
+  };
+}
+
+/**
+ * What `reduce` leaves of all samples of each representation, `[N, …]` float32 each, from one reading of the source.
+ * @param limit - only so many samples, the first ones
+ * @param breathe - called before each batch with how many samples are done; what it throws ends the reading
+ */
+export function collect(
+  source: Representations,
+  limit: number,
+  reduce: (z: Tensor) => Tensor,
+  breathe: (done: number) => void = () => {},
+): Tensor[] {
+  return scope(() => {
+    const made: { shape: readonly number[]; device: string }[] = [];
+    source.pass(0, 1, () => (z, at) => {
+      const { shape, device } = reduce(z);
+      made[at] = { shape: shape.slice(1), device };
+    });
+    const whole = made.map(({ shape, device }) => roomFor(shape, limit, device));
+    for (let start = 0; start < limit; start += GATHERED_AT_ONCE) {
+      breathe(start);
+      const size = Math.min(GATHERED_AT_ONCE, limit - start);
+      source.pass(start, size, () => (z, at) => void whole[at]!.narrow(0, start, size).copy_(reduce(z)));
+    }
+    return whole;
+  });
+}
+
+/** Stages in order, in groups whose outputs of `count` samples take at most `LARGEST_GATHERED` bytes together. */
+export function gatheredGroups(shapes: readonly (readonly number[])[], count: number): number[][] {
+  const groups: number[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const [at, shape] of shapes.entries()) {
+    const own = 4 * count * shape.reduce((product, size) => product * size, 1);
+    if (bytes + own > LARGEST_GATHERED) {
+      groups.push([]);
+      bytes = 0;
+    }
+    groups.at(-1)!.push(at);
+    bytes += own;
+  }
+  return groups;
+}
+
+/** Room for `count` samples, float32 `[count, …shape]`, to be written batch by batch. */
+export function roomFor(shape: readonly number[], count: number, device: string): Tensor {
+  return zeros([count, ...shape], { device });
+}

@@ -1,0 +1,24 @@
+// Estimators of mutual information, and what is known to hold them against.
+export { binning } from "./binning.js";
+export {
+  CALIBRATION_CLASSES,
+  type CalibrationPair,
+  type CalibrationPlan,
+  type CalibrationResult,
+  calibrate,
+  calibrationTasks,
+  type EstimatorName,
+  estimators,
+  toleranceOf,
+} from "./calibration.js";
+export {
+  classInformation,
+  correlatedGaussians,
+  correlationFor,
+  gaussianInformation,
+  quantileLabels,
+} from "./gaussian.js";
+export { infoNce } from "./info-nce.js";
+export { ksg } from "./ksg.js";
+export { labelBound } from "./label-bound.js";
+export { mine } from "./mine.js";

@@ -1,0 +1,80 @@
+// What all estimators of mutual information share: which pairs they look at, what they call what they find, and what is
+// known without an estimate.
+import { noGrad, scope } from "@stopgrad/torch";
+import { z } from "zod";
+import { type Finding, type FindingKey, MeasureError, type Sample } from "../measure.js";
+import { Classes, View } from "./views.js";
+
+/** Which pairs are looked at: input and representation, labels and representation, or both, as far as they are given. */
+export const pairsOption = z.enum(["both", "input", "labels"]).default("both");
+
+export interface Estimator {
+  /** Beginning of its keys: `ksg` finds `ksgXZ` and `ksgYZ`. */
+  readonly name: string;
+  readonly smallestSample: number;
+  input(x: View, z: View): Finding;
+  labels(y: Classes, z: View): Finding;
+}
+
+/** `mineXZ` and `mineYZ`. */
+export function pairKeys(name: string, words: string): FindingKey[] {
+  return [
+    { key: `${name}XZ`, title: `I(X;Z) by ${words}, nats` },
+    { key: `${name}YZ`, title: `I(Y;Z) by ${words}, nats` },
+  ];
+}
+
+/**
+ * The estimates of I(X;Z) and I(Y;Z), NaN for a pair that is not given or not asked for. Where the input or the
+ * representation does not vary at all the value is 0, which is exact: a constant tells nothing.
+ * @throws MeasureError for NaN, infinity, too few samples or classes, differing numbers of samples, or neither partner
+ */
+export function estimatePairs(
+  { name, smallestSample, input, labels }: Estimator,
+  sample: Sample,
+  pairs: z.infer<typeof pairsOption>,
+): Record<string, Finding> {
+  if (sample.x === null && sample.labels === null) {
+    throw new MeasureError("expected an input or labels beside the representation, got neither");
+  }
+  return noGrad(() =>
+    scope(() => {
+      const z = new View("z", sample.z);
+      if (z.count < smallestSample) {
+        throw new MeasureError(`expected at least ${smallestSample} samples, got ${z.count}`);
+      }
+      const found: Record<string, Finding> = { [`${name}XZ`]: missing, [`${name}YZ`]: missing };
+      if (sample.x && pairs !== "labels") {
+        const x = sameSamples(new View("x", sample.x), z);
+        found[`${name}XZ`] = x.isConstant || z.isConstant ? nothing : scope(() => input(x, z));
+      }
+      if (sample.labels && pairs !== "input") {
+        const y = sameSamples(new Classes(sample.labels), z);
+        found[`${name}YZ`] = z.isConstant ? nothing : scope(() => labels(y, z));
+      }
+      return found;
+    }),
+  );
+}
+
+const missing: Finding = { value: Number.NaN };
+const nothing: Finding = { value: 0 };
+
+function sameSamples<P extends View | Classes>(partner: P, z: View): P {
+  if (partner.count === z.count) return partner;
+  throw new MeasureError(`expected ${partner.name} of the ${z.count} samples of z, got ${partner.count}`);
+}
+
+/** The value that is the mean of its samples' terms. */
+export function meanOf(terms: Float64Array): Finding {
+  return { value: terms.reduce((sum, term) => sum + term, 0) / terms.length, terms };
+}
+
+/** Refuses more features than an estimator can tell anything of. @throws MeasureError */
+export function requireFew(view: View, largest: number, measure: string): void {
+  if (view.features <= largest) return;
+  throw new MeasureError(
+    `${measure}: ${view.name} has ${view.features} features a sample, expected at most ${largest} (largestDimension): ` +
+      `reduce them first, as by pooling or principal components, ${view.name === "x" ? "leave the input out (pairs=labels) " : ""}or take mine or info-nce`,
+  );
+}
