@@ -8,11 +8,13 @@ export {
   informationPlaneChart,
   learningCurvesChart,
   linearSeparabilityChart,
+  measuresChart,
   memoryChart,
   nhsicOverEpochsChart,
   reportCharts,
   variantColours,
 } from "./charts/index.js";
+export { type SensitivityChart, sensitivityChart } from "./charts/sensitivity.js";
 export { type Comparison, compareRuns, type ReportRun, type Variant } from "./comparison.js";
 export { escapeHtml } from "./format.js";
 export { type Headline, headline } from "./headline.js";
@@ -34,6 +36,7 @@ export {
   costsTable,
   differenceToReference,
   differingSettingsTable,
+  measuresTable,
   memoryTable,
   moduleMemoryTable,
   planeOverStagesTable,
@@ -46,5 +49,6 @@ export {
   tableNames,
   withoutResultTable,
 } from "./tables/index.js";
+export { sensitivityTable, sensitivityValuesTable } from "./tables/sensitivity.js";
 export { renderComparison } from "./terminal.js";
 export { reportFolder, writeReport } from "./write.js";

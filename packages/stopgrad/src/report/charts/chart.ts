@@ -19,6 +19,7 @@ export const chartNames = [
   "learning-curves",
   "linear-separability",
   "information",
+  "measures",
   "cost",
   "memory-of-modules",
 ] as const;

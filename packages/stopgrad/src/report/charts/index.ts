@@ -7,6 +7,7 @@ import { informationChart } from "./information.js";
 import { informationPlaneChart } from "./information-plane.js";
 import { learningCurvesChart } from "./learning-curves.js";
 import { linearSeparabilityChart } from "./linear-separability.js";
+import { measuresChart } from "./measures.js";
 import { memoryChart } from "./memory.js";
 import { nhsicOverEpochsChart } from "./nhsic-over-epochs.js";
 
@@ -18,6 +19,7 @@ export {
   informationPlaneChart,
   learningCurvesChart,
   linearSeparabilityChart,
+  measuresChart,
   memoryChart,
   nhsicOverEpochsChart,
 };
@@ -30,6 +32,7 @@ export function reportCharts(comparison: Comparison): Chart[] {
     learningCurvesChart(comparison),
     linearSeparabilityChart(comparison),
     informationChart(comparison),
+    measuresChart(comparison),
     costChart(comparison),
     memoryChart(comparison),
   ].filter((chart) => chart !== null);

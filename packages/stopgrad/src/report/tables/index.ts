@@ -4,16 +4,18 @@ import type { Comparison } from "../comparison.js";
 import type { Table } from "../table.js";
 import { contextsTable } from "./contexts.js";
 import { costsTable } from "./costs.js";
+import { measuresTable } from "./measures.js";
 import { memoryTable, moduleMemoryTable } from "./memory.js";
-import { planeOverStagesTable, planeTable } from "./plane.js";
+import { planeDifferencesTable, planeOverStagesTable, planeTable } from "./plane.js";
 import { resultsTable } from "./results.js";
 import { runsTable, withoutResultTable } from "./runs.js";
 import { differingSettingsTable, sharedSettingsTable } from "./settings.js";
 
 export { contextsTable } from "./contexts.js";
 export { costsTable } from "./costs.js";
+export { measuresTable } from "./measures.js";
 export { memoryTable, moduleMemoryTable } from "./memory.js";
-export { describeCourses, planeOverStagesTable, planeSummaries, planeTable } from "./plane.js";
+export { describeCourses, planeDifferencesTable, planeOverStagesTable, planeSummaries, planeTable } from "./plane.js";
 export { describeSeeds, differenceToReference, hasNoSpread, sharedSeeds } from "./references.js";
 export { resultsTable } from "./results.js";
 export { runsTable, withoutResultTable } from "./runs.js";
@@ -27,6 +29,8 @@ export const tableNames = [
   "memory-of-modules",
   "information-plane",
   "plane-over-stages",
+  "plane-differences",
+  "measures",
   "context-paths",
   "settings-that-differ",
   "shared-settings",
@@ -43,6 +47,8 @@ export function reportTables(comparison: Comparison): Table[] {
     moduleMemoryTable(comparison),
     planeTable(comparison),
     planeOverStagesTable(comparison),
+    planeDifferencesTable(comparison),
+    measuresTable(comparison),
     contextsTable(comparison),
     differingSettingsTable(comparison),
     sharedSettingsTable(comparison),

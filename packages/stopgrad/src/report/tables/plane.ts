@@ -2,13 +2,17 @@
 import {
   type Course,
   courseThresholds,
+  type Difference,
   describeThresholds,
+  type PlaneSummary,
   type PlaneSummaryOverSeeds,
+  planeDifference,
   planeSummary,
   planeSummaryOverSeeds,
+  type SeededPlaneSummary,
 } from "../../statistics/index.js";
-import { type Comparison, planeBatch, trajectory, type Variant } from "../comparison.js";
-import { formatFixed, nothing } from "../format.js";
+import { type Comparison, planeBatch, type ReportRun, trajectory, type Variant } from "../comparison.js";
+import { formatFixed, nothing, signed } from "../format.js";
 import { type Cell, type Table, textCell } from "../table.js";
 import { intervalCell, intervalFields, spreadCell, spreadFields } from "./cells.js";
 
@@ -26,8 +30,8 @@ export function planeTable(comparison: Comparison): Table {
           spreadCell(row.finalX, (value) => formatFixed(value, 2)),
           spreadCell(row.finalY, (value) => formatFixed(value, 3)),
           { text: batch === null ? nothing : String(batch), data: [batch] },
-          spreadCell(row.compressionX, (value) => formatFixed(value, 3)),
-          spreadCell(row.retentionY, (value) => formatFixed(value, 3)),
+          intervalCell(row.compressionX),
+          intervalCell(row.retentionY),
           coursesCell(row.coursesX),
           coursesCell(row.coursesY),
           {
@@ -47,8 +51,8 @@ export function planeTable(comparison: Comparison): Table {
       { title: "nHSIC(X,Z)", unit: "last epoch", align: "right", fields: spreadFields("nhsicXZ") },
       { title: "nHSIC(Y,Z)", unit: "last epoch", align: "right", fields: spreadFields("nhsicYZ") },
       { title: "m", align: "right", fields: ["batch"] },
-      { title: "compression of X", align: "right", fields: spreadFields("compressionX") },
-      { title: "retention of Y", align: "right", fields: spreadFields("retentionY") },
+      { title: "compression of X", unit: "[95 %]", align: "right", fields: intervalFields("compressionX") },
+      { title: "retention of Y", unit: "[95 %]", align: "right", fields: intervalFields("retentionY") },
       { title: "nHSIC(X,Z)", unit: "course", align: "left", fields: ["courseX"] },
       { title: "nHSIC(Y,Z)", unit: "course", align: "left", fields: ["courseY"] },
       { title: "bottleneck", unit: "seeds", align: "right", fields: ["bottleneckRuns", "bottleneckOf"] },
@@ -57,7 +61,7 @@ export function planeTable(comparison: Comparison): Table {
     notes: [
       "m: the mini-batch on which nHSIC is estimated; values depend on it. Compression of X: 1 − final / highest " +
         "nHSIC(X,Z); noise biases it slightly upwards, because the highest is a maximum over noisy points. Retention of Y: final / highest nHSIC(Y,Z). Bottleneck: both rise, then compression of X is above " +
-        `${courseThresholds.fall} with retention of Y above 0.95. Mean ± sample standard deviation over seeds.`,
+        `${courseThresholds.fall} with retention of Y above 0.95. nHSIC: mean ± sample standard deviation over seeds; the others: mean with its 95 % interval.`,
       `Course, judged for each seed. ${describeThresholds()}`,
     ],
   };
@@ -93,6 +97,58 @@ export function planeOverStagesTable(comparison: Comparison): Table {
   };
 }
 
+/** A row a stage and variant with a reference: summary numbers less the reference's; the last row of a variant is of all stages. */
+export function planeDifferencesTable(comparison: Comparison): Table {
+  const rows = comparison.variants.flatMap((variant): Cell[][] => {
+    const { reference } = variant;
+    if (reference === null) return [];
+    const { stages, roleDifferentiation, uniformity } = planeDifference(
+      seededPlanes(variant, comparison.stages),
+      seededPlanes(reference, comparison.stages),
+    );
+    const row = (stage: string, differences: readonly (Difference | null)[]) => [
+      textCell(variant.label),
+      textCell(reference.label),
+      textCell(stage),
+      ...differences.map(differenceCell),
+    ];
+    const perStage = stages
+      .filter(({ compressionX, retentionY }) => compressionX !== null || retentionY !== null)
+      .map(({ stage, compressionX, retentionY }) => row(stage, [compressionX, retentionY, null, null]));
+    const hasRoles = roleDifferentiation !== null || uniformity !== null;
+    return [...perStage, ...(hasRoles ? [row("all", [null, null, roleDifferentiation, uniformity])] : [])];
+  });
+  return {
+    name: "plane-differences",
+    title: "Differences in the information plane",
+    columns: [
+      { title: "variant", align: "left", fields: ["variant"] },
+      { title: "less", align: "left", fields: ["reference"] },
+      { title: "stage", align: "left", fields: ["stage"] },
+      { title: "compression of X", unit: "[95 %]", align: "right", fields: intervalFields("compressionX") },
+      { title: "retention of Y", unit: "[95 %]", align: "right", fields: intervalFields("retentionY") },
+      { title: "role differentiation", unit: "[95 %]", align: "right", fields: intervalFields("roleDifferentiation") },
+      { title: "spread of compression", unit: "[95 %]", align: "right", fields: intervalFields("uniformity") },
+    ],
+    rows,
+    notes: ["Paired over the seeds that both have, where these are two or more."],
+  };
+}
+
+function seededPlanes(variant: Variant, stages: readonly string[]): SeededPlaneSummary[] {
+  return variant.drawn.map((run) => ({ seed: run.record.seed, summary: planeOf(run, stages) }));
+}
+
+function differenceCell(difference: Difference | null): Cell {
+  const format = (value: number) => signed(value, (size) => formatFixed(size, 3));
+  const interval = difference?.interval ?? null;
+  const text = difference === null ? nothing : format(difference.difference);
+  return {
+    text: interval === null ? text : `${text} [${interval.map(format).join(", ")}]`,
+    data: [difference?.difference ?? null, interval?.[0] ?? null, interval?.[1] ?? null],
+  };
+}
+
 /** The plane in numbers for each variant that measured it, stages in network order. */
 export function planeSummaries(
   comparison: Comparison,
@@ -101,21 +157,18 @@ export function planeSummaries(
     .map((variant) => ({
       variant,
       batch: planeBatch(variant),
-      summary: planeSummaryOverSeeds(
-        variant.drawn.map((run) =>
-          planeSummary(
-            comparison.stages
-              .map((stage) => ({
-                stage,
-                x: trajectory(run, "nhsicXZ", stage),
-                y: trajectory(run, "nhsicYZ", stage),
-              }))
-              .filter(({ x, y }) => x.length > 0 || y.length > 0),
-          ),
-        ),
-      ),
+      summary: planeSummaryOverSeeds(variant.drawn.map((run) => planeOf(run, comparison.stages))),
     }))
     .filter(({ summary }) => summary.stages.length > 0);
+}
+
+/** One run's plane, of the stages that were measured. */
+function planeOf(run: ReportRun, stages: readonly string[]): PlaneSummary {
+  return planeSummary(
+    stages
+      .map((stage) => ({ stage, x: trajectory(run, "nhsicXZ", stage), y: trajectory(run, "nhsicYZ", stage) }))
+      .filter(({ x, y }) => x.length > 0 || y.length > 0),
+  );
 }
 
 /** `rises then falls`, or `rises then falls (2 of 3)` where seeds disagree. */
