@@ -24,11 +24,40 @@ export {
   type PairMeasure,
   type ProbeMeasure,
   pairMeasures,
+  probeMeasures,
+  type Sample,
+  type SampleMeasure,
+  sampleMeasures,
 } from "./measures/index.js";
 export { Backbone, type Model, type ModelName, models, Stage, stageShapes } from "./models/index.js";
 export { type OptimizerEntry, type OptimizerName, optimizers } from "./optimizers/index.js";
 export { compareRuns, headline, type ReportRun, renderReport, writeReport } from "./report/index.js";
 export { type Batch, type LearningRule, type Rule, type RuleName, rules, type StepResult } from "./rules/index.js";
-export { pairedDifference, summarise, tInterval, welchDifference } from "./statistics/index.js";
+export {
+  bootstrapInterval,
+  jackknifeInterval,
+  kendallTau,
+  pairedBootstrap,
+  pairedDifference,
+  rankCorrelation,
+  rise,
+  saturation,
+  subsampleInterval,
+  summarise,
+  tInterval,
+  welchDifference,
+} from "./statistics/index.js";
 // Results
 export { openStore, type RunRecord, type Store, StoreError } from "./store/index.js";
+// Measures of arrays, and the toy of collapse
+export {
+  type ArrayInput,
+  type ArrayMeasureName,
+  type LabelInput,
+  type MeasuredArrays,
+  type PlainArray,
+  type TakeMeasureOptions,
+  type TakenMeasure,
+  takeMeasure,
+} from "./take-measure.js";
+export { runToy, summariseToy, toyDefaults } from "./toy/index.js";

@@ -56,6 +56,8 @@ const expectedErrors: Record<string, number> = {
   DatasetError: exitCodes.failure,
   StoreError: exitCodes.failure,
   MeasureError: exitCodes.failure,
+  TrainedNetworkError: exitCodes.failure,
+  ArrayError: exitCodes.failure,
   TorchError: exitCodes.failure,
   FileFormatError: exitCodes.failure,
 };

@@ -28,6 +28,18 @@ function positiveInteger(text: string): number {
   return value;
 }
 
+function resamples(text: string): number {
+  const value = positiveInteger(text);
+  if (value < 100) throw new InvalidArgumentError(`expected at least 100, got ${text}`);
+  return value;
+}
+
+function confidence(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < 1)) throw new InvalidArgumentError(`expected a number between 0 and 1, got ${text}`);
+  return value;
+}
+
 verb(program, "train", "train one experiment: one variant, its seeds")
   .argument("<file>", "experiment file (YAML)")
   .argument("[overrides...]", "settings to change, as in epochs=5 model.width=16 +observe.nhsic=true")
@@ -90,15 +102,87 @@ verb(program, "report", "write the HTML report of some runs")
   .option("--out <folder>", "where it goes (default: reports/<name> in the runs folder)")
   .action(async (runs, options) => (await import("./report.js")).report(runs, options));
 
-verb(program, "measure", "take a measure on arrays from anywhere (.npy)")
+verb(program, "measure", "take a measure on arrays from anywhere (.npy, .npz, .safetensors), or on a run's stages")
   .argument("[name]", "measure; --list shows them")
   .option("--list", "list the measures and their options")
-  .option("--x <file>", "input, [N, ...]")
+  .option("--x <file>", "input, [N, ...]; of an archive one entry: file.npz:name")
   .option("--y <file>", "labels: whole numbers [N], or one-hot rows [N, K]")
-  .option("--z <files...>", "representations, each [N, ...]")
+  .option("--z <files...>", "representations, each [N, ...]; an archive by its name is all its entries")
+  .option("--test-z <files...>", "for a probe: the same of the test samples")
+  .option("--test-y <file>", "for a probe: labels of the test samples")
+  .option("--split <which>", "share of the samples a probe trains on, as in 0.8; of a run, test or train images")
+  .option("--run <run>", "measure the stages of this run instead of files: its id, or the beginning of it")
+  .option("--against <run>", "measure another run on the same images too, and how far apart the two are")
+  .option("--epochs <epochs>", "of a run: last, all, or as in 1,5,20 (default: last)")
+  .option("--stages <names...>", "of a run: only these stages")
+  .option("--samples <n>", "of a run: so many images, the first ones (default: 1024; for probes all)", positiveInteger)
   .option("--batch <m>", "samples a mini-batch; the incomplete last one is dropped", positiveInteger, 128)
+  .option("--full", "nhsic, hsic, cka: of all samples at once, in bounded memory")
+  .option("--bootstrap <b>", "resamples of the intervals (default: 2000); at least 100", resamples)
+  .option("--level <share>", "confidence of the intervals", confidence, 0.95)
   .option("--set <option=value...>", "options of the measure, as in --set distance=plain sigma=5")
   .action(async (name, options) => (await import("./measure.js")).measure(name, options));
+
+verb(program, "toy", "rank collapse of a linear layer under a linear head, beside an MLP head and end-to-end training")
+  .option("--head <names>", "what trains W: linear, mlp, e2e, or several of them (default: linear,mlp,e2e)")
+  .option("--penalty <form>", "on W's norm: lagrangian or quadratic (default: lagrangian)")
+  .option("--lambda <weight>", "of the penalty (default: 0.01)")
+  .option("--norm <c>", "squared norm that the quadratic penalty asks for (default: 1)")
+  .option("--start <start>", "wide, or near-zero: two phases in the information plane (default: wide)")
+  .option("--learning-rate <rate>", "step of gradient descent (default: 0.05)")
+  .option("--steps <n>", "steps of gradient descent, all points at once (default: 20000)")
+  .option("--points <n>", "points, an even number: half are mirror images (default: 2000)")
+  .option("--seeds <numbers>", "points and starts, one network each (default: 1,2,3,4,5,6)")
+  .option("--out <folder>", "where the figures go (default: reports/toy in the runs folder)")
+  .action(async (options) => (await import("./toy.js")).toy(options));
+
+verb(program, "sensitivity", "does a conclusion change with kernel, width, epsilon, batch size, split or distance?")
+  .argument("[runs...]", "ids of runs that kept their epochs (checkpoint.keep=all), or their beginnings")
+  .option("--x <file>", "instead of runs: input, [N, ...]")
+  .option("--y <file>", "labels: whole numbers [N], or one-hot rows [N, K]")
+  .option("--z <files...>", "representations, each [N, ...]: is their order the same under every setting?")
+  .option("--epochs <epochs>", "of runs: all, or three or more as in 1,5,20 (default: all that were kept)")
+  .option("--samples <n>", "so many of each split, the first ones", positiveInteger, 2048)
+  .option("--batch <m>", "the default's mini-batch; half, twice and four times as many are tried", positiveInteger, 128)
+  .option("--grid", "all combinations of settings instead of one change at a time")
+  .option("--out <folder>", "writes a table (.md), every number (.csv) and a picture (.svg) there")
+  .action(async (runs, options) => (await import("./sensitivity.js")).sensitivity(runs, options));
+
+verb(program, "probe", "how separable the classes are at each stage of a finished run")
+  .argument("<run>", "id of the run, or the beginning of it")
+  .addOption(new Option("--kind <kind>", "the classifier").choices(["linear", "mlp", "knn"]).default("linear"))
+  .option("--epochs <epochs>", "last, all, or as in 1,5,20 (default: last)")
+  .option("--stages <names...>", "only these stages")
+  .option("--samples <n>", "so many test images, the first ones (default: all)", positiveInteger)
+  .option("--level <share>", "confidence of the intervals", confidence, 0.95)
+  .option("--set <option=value...>", "options of the probe, as in --set train=5000")
+  .action(async (run, options) => (await import("./probe.js")).probe(run, options));
+
+verb(program, "activations", "write each stage's output to disk, a file a stage")
+  .argument("<from>", "a run, or weights under torchvision's names (.safetensors)")
+  .requiredOption("--out <folder>", "where the files go")
+  .option("--data <name>", "for weights in a file: the images")
+  .option("--model <name>", "for weights in a file: the network they are of")
+  .option("--set <option=value...>", "for weights in a file, as in --set model.width=16 data.path=images")
+  .option("--epoch <epoch>", "of a run (default: last)")
+  .addOption(new Option("--split <split>", "which images").choices(["test", "train"]).default("test"))
+  .option("--samples <n>", "so many images, the first ones (default: all)", positiveInteger)
+  .option("--stages <names...>", "only these stages")
+  .addOption(new Option("--dtype <type>", "of the numbers").choices(["float32", "float16"]).default("float32"))
+  .addOption(new Option("--format <format>", "of the files").choices(["npy", "npz", "safetensors"]).default("npy"))
+  .action(async (from, options) => (await import("./activations.js")).activations(from, options));
+
+verb(program, "calibrate", "hold the estimators of mutual information against Gaussians whose information is known")
+  .option("--estimators <names>", "mine, info-nce, ksg, binning, label-bound, or several of them (default: all)")
+  .option("--pairs <which>", "input: x and z; labels: labels and z; or both as in input,labels (default: both)")
+  .option("--dimensions <numbers>", "features of z and x (default: 1,2,5,10,20)")
+  .option("--information <nats>", "strengths: nats of all features together (default: 0.1,0.5,1,2,4,8)")
+  .option("--correlations <numbers>", "strengths instead by the correlation of every feature, as in 0.5,0.9")
+  .option("--samples <n>", "samples of each pair (default: 5000)", positiveInteger)
+  .option("--seeds <n>", "sets of samples; the estimate is their mean (default: 1)", positiveInteger)
+  .option("--quick", "few dimensions, strengths, samples and training steps: seconds")
+  .option("--out <folder>", "write calibration.md, .csv, .svg and .vl.json there")
+  .action(async (options) => (await import("./calibrate.js")).calibrate(options));
 
 const data = program.command("data").description("data sets: what is there, download, verify").exitOverride();
 verb(data, "list", "which sets there are and where they were found").action(async (options) =>

@@ -1,85 +1,466 @@
-// `stopgrad measure`: a measure on arrays from anywhere.
-import { all, isfinite, readNpy, type Tensor, tensor as tensorOf } from "@stopgrad/torch";
+// `stopgrad measure`: a measure on arrays from anywhere, or on the stages of a finished run at chosen epochs.
+import { Generator, keep, randperm, scope, type Tensor, tensor } from "@stopgrad/torch";
 import { parse } from "yaml";
 import type { z } from "zod";
+import { type NamedArray, openArray, openArrays, readLabels, readLabelsOfSplits } from "../data/arrays.js";
 import { describe, shapeAt, shapeOf } from "../experiment/describe.js";
+import {
+  differenceOf,
+  type IntervalOptions,
+  intervalOf,
+  type Measured,
+  measureFullSetOf,
+  measurePairsOf,
+  measureProbesOf,
+  measureSamplesOf,
+} from "../experiment/measured.js";
+import { createObserver } from "../experiment/observer.js";
+import { ofArrays, type Representations, rowsOf } from "../experiment/representations.js";
+import type { ObserveSettings } from "../experiment/run-settings.js";
 import { didYouMean } from "../experiment/suggest.js";
+import { openTrained, type TrainedNetwork } from "../experiment/trained-network.js";
 import { show } from "../experiment/tree.js";
-import { measurePairs, type PairMeasure, pairMeasures } from "../measures/index.js";
-import { type CommonOptions, note, print, printJson, UsageError, WorkError } from "./context.js";
+import { type FullSetMeasure, fullSetMeasures, fullSetOptions } from "../measures/full-set.js";
+import { type Measure, MeasureError, type MeasureName, measures } from "../measures/index.js";
+import { openStore } from "../store/index.js";
+import {
+  type CommonOptions,
+  dataFolders,
+  note,
+  print,
+  printJson,
+  runsDirectory,
+  UsageError,
+  WorkError,
+} from "./context.js";
+import { startTicker, type Ticker } from "./ticker.js";
 
-interface MeasureOptions extends CommonOptions {
+export interface MeasureOptions extends CommonOptions {
   list?: boolean;
   x?: string;
   y?: string;
   z?: string[];
+  testY?: string;
+  testZ?: string[];
+  /** Of files, the share that a probe is fitted on; of a run, `test` or `train`. */
+  split?: string;
   batch: number;
   set?: string[];
+  /** Of all samples at once instead of a mean over mini-batches. */
+  full?: boolean;
+  /** Resamples. */
+  bootstrap?: number;
+  level: number;
+  run?: string;
+  against?: string;
+  epochs?: string;
+  stages?: string[];
+  samples?: number;
 }
 
-export function measure(name: string | undefined, options: MeasureOptions): void {
+/** Bootstrap resamples unless `--bootstrap` says. */
+const RESAMPLES = 2000;
+/** Images of a run that are measured unless `--samples` says: as many as an observer takes, 8 batches of 128. */
+const SAMPLES = 1024;
+
+const registry: Readonly<Record<string, Measure>> = measures;
+
+/** A number that was found, with where. */
+interface Row extends Measured {
+  /** File or stage. */
+  readonly of: string;
+  /** Null for files. */
+  readonly epoch: number | null;
+  /** The same of the other run. */
+  readonly against?: Measured;
+}
+
+/** What to take and how. */
+interface Task {
+  readonly name: string;
+  readonly entry: Measure;
+  readonly settings: Record<string, unknown>;
+  readonly options: MeasureOptions;
+  readonly ticker: Ticker;
+}
+
+export async function measure(name: string | undefined, options: MeasureOptions): Promise<void> {
   if (options.list) {
     list(options);
     return;
   }
   const entry = find(name);
-  const files = options.z ?? [];
-  if (files.length === 0) throw new UsageError("measure: expected representations, as in --z Z1.npy Z2.npy");
-  if (!options.x && !options.y)
-    throw new UsageError("measure: expected an input (--x X.npy), labels (--y Y.npy) or both");
-  const settings = parseSettings(name!, entry, options.set ?? []);
-
-  const x = options.x === undefined ? null : numbers(options.x);
-  const y = options.y === undefined ? null : labels(options.y);
-  const z = files.map(numbers);
-  const first = options.x ?? options.y!;
-  const count = (x ?? y)!.size(0);
-  for (const [file, tensor] of [
-    ...(options.y && y ? [[options.y, y] as const] : []),
-    ...z.map((t, i) => [files[i]!, t] as const),
-  ]) {
-    if (tensor.size(0) !== count) {
-      throw new WorkError(
-        `${file} holds ${tensor.size(0)} samples, ${first} holds ${count}; they must be the same samples`,
-      );
-    }
+  if (options.full && !Object.hasOwn(fullSetMeasures, name!)) {
+    throw new UsageError(`measure: --full is for ${Object.keys(fullSetMeasures).join(", ")}, got ${name}`);
   }
-  let results: ReturnType<typeof measurePairs>;
+  const taken = options.full ? { options: entry.options.extend(fullSetOptions.shape) } : entry;
+  const settings = parseSettings(`measure ${name}`, taken, options.set ?? []);
+  requireOptions(name!, entry, options);
+  const task: Task = { name: name!, entry, settings, options, ticker: startTicker() };
   try {
-    results = measurePairs(entry, settings, { x, y, z }, options.batch);
+    const rows = options.run === undefined ? measureFiles(task) : await measureRun(task, options.run);
+    task.ticker.end();
+    printRows(task, rows);
   } catch (error) {
-    throw new WorkError(`measure ${name}: ${(error as Error).message}`);
-  }
-  const batches = Math.floor(count / options.batch);
-  const left = count - batches * options.batch;
-  if (left > 0) note(`${left} of ${count} samples make no whole batch of ${options.batch} and were left out`);
-
-  if (options.json) {
-    printJson({
-      measure: name,
-      batch: options.batch,
-      batches,
-      options: settings,
-      results: results.map(({ pair, index, value, standardError }) => ({
-        pair,
-        file: files[index],
-        value,
-        standardError,
-      })),
-    });
-  } else {
-    const width = Math.max(...files.map((file) => file.length));
-    print(`${name}, mean over ${batches} batches of ${options.batch}`);
-    for (const { pair, index, value, standardError } of results) {
-      const spread = standardError === null ? "" : ` ± ${standardError.toPrecision(2)} (standard error)`;
-      print(`  ${pair}  ${files[index]!.padEnd(width)}  ${value.toPrecision(8)}${spread}`);
-    }
+    task.ticker.end();
+    if (error instanceof MeasureError) throw new WorkError(`measure ${name}: ${error.message}`);
+    throw error;
   }
 }
 
+/** What cannot go together. */
+function requireOptions(name: string, { kind }: Measure, options: MeasureOptions): void {
+  const { run, split } = options;
+  const refuse = (message: string) => {
+    throw new UsageError(`measure: ${message}`);
+  };
+  const files = ["x", "y", "z", "testY", "testZ"] as const;
+  const ofRuns = ["against", "epochs", "stages", "samples"] as const;
+  const flag = (key: string) => `--${key.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (run !== undefined) {
+    const given = files.find((key) => options[key] !== undefined);
+    if (given) refuse(`${flag(given)} is for files; expected it without --run`);
+    if (split !== undefined && split !== "test" && split !== "train") {
+      refuse(`--split: expected test or train of a run's images, got ${split}`);
+    }
+    return;
+  }
+  const given = ofRuns.find((key) => options[key] !== undefined);
+  if (given) refuse(`${flag(given)} is for runs; expected --run beside it`);
+  if (kind === "streamed") {
+    refuse(`${name} trains while images pass through a network; expected a run, as in --run ID`);
+  }
+  if ((options.z ?? []).length === 0) refuse("expected representations, as in --z Z1.npy Z2.npy, or a run (--run ID)");
+  if (kind === "pair" && options.x === undefined && options.y === undefined) {
+    refuse("expected an input (--x X.npy), labels (--y Y.npy) or both");
+  }
+  const share = Number(split);
+  if (split !== undefined && !(share > 0 && share < 1)) {
+    refuse(`--split: expected the share of the samples to train on, as in 0.8, got ${split}`);
+  }
+  if (kind !== "probe") {
+    const unused = split !== undefined ? "split" : (["testY", "testZ"] as const).find((key) => options[key]);
+    if (unused) refuse(`${flag(unused)} is for probes, and ${name} is none`);
+    return;
+  }
+  if (options.y === undefined) refuse("a probe needs labels (--y Y.npy)");
+  const hasTest = options.testZ !== undefined || options.testY !== undefined;
+  if (hasTest === (split !== undefined)) {
+    refuse("a probe needs test samples: either --test-z and --test-y, or --split 0.8 for a part of the samples given");
+  }
+  if (hasTest && (options.testZ === undefined || options.testY === undefined)) {
+    refuse("expected test representations and their labels, --test-z and --test-y, got one of them");
+  }
+}
+
+/** @param sources - what is measured, and what a probe is fitted on */
+function take(
+  { entry, settings, options, name }: Task,
+  { source, training }: { source: Representations; training: Representations | null },
+  breathe: (done: number, total: number) => void,
+): Measured[] {
+  switch (entry.kind) {
+    case "pair":
+      return options.full
+        ? measureFullSetOf(name as FullSetMeasure, settings, source, breathe)
+        : measurePairsOf(entry, settings, source, options.batch, breathe);
+    case "probe":
+      return measureProbesOf(entry, settings, training!, source, breathe);
+    case "sample":
+      return measureSamplesOf(entry, settings, source, options.bootstrap !== undefined, breathe);
+    case "streamed":
+      throw new Error(`${name} is taken by an observer`);
+    default:
+      return entry satisfies never;
+  }
+}
+
+function intervalsOf({ bootstrap, level }: MeasureOptions): IntervalOptions {
+  return { level, resamples: bootstrap ?? RESAMPLES };
+}
+
+// --- files -----------------------------------------------------------------------------------------------------------
+
+function measureFiles(task: Task): Row[] {
+  const { entry, options, ticker, name } = task;
+  const breathe = (done: number, total: number) => ticker.tick(name, done, total);
+  const { train, test } = openFiles(entry, options);
+  try {
+    // What is wrong in the files is said before what they are too short for.
+    if (entry.kind === "pair" && train.count < options.batch) train.visit(() => {});
+    const found = take(task, { source: test ?? train, training: test && train }, breathe);
+    if (entry.kind === "pair" && !options.full) noteLeftOut(train.count, options.batch);
+    return found.map((row) => ({ ...row, of: train.names[row.at]!, epoch: null }));
+  } finally {
+    test?.dispose();
+    train.dispose();
+  }
+}
+
+/** The arrays that are named, checked against each other; a second source where a probe is to be scored. */
+function openFiles(
+  { kind }: Measure,
+  { x: inputFile, y: labelFile, z: files = [], testZ, testY, split }: MeasureOptions,
+): { train: Representations; test: Representations | null } {
+  const x = inputFile === undefined ? null : openArray(inputFile);
+  if (kind === "probe" && testZ && testY !== undefined) {
+    const { train, test } = readLabelsOfSplits(labelFile!, testY);
+    const [z, ofTest] = [files.flatMap(openArrays), testZ.flatMap(openArrays)];
+    requireAlike(z, ofTest);
+    requireSameCount(null, train, z);
+    requireSameCount(null, test, ofTest);
+    return { train: ofArrays(z, null, train), test: ofArrays(ofTest, null, test) };
+  }
+  const labels = labelFile === undefined ? null : readLabels(labelFile);
+  const z = files.flatMap(openArrays);
+  requireSameCount(x, labels, z);
+  const source = ofArrays(z, x, labels);
+  if (split === undefined) return { train: source, test: null };
+  const { train, test } = splitRows(source.count, Number(split));
+  return { train: rowsOf(source, train), test: rowsOf(source, test) };
+}
+
+/** Drawn from seed 0, so that samples sorted by class are split fairly, and always in the same way. */
+function splitRows(count: number, share: number): { train: Tensor; test: Tensor } {
+  const size = Math.round(share * count);
+  if (size < 2 || count - size < 1) {
+    throw new WorkError(`--split ${share} of ${count} samples leaves ${size} to train on and ${count - size} to test`);
+  }
+  return scope(() => {
+    const order = randperm(count, { generator: new Generator(0) }).toNumbers();
+    const rows = (chosen: number[]) =>
+      keep(
+        tensor(
+          BigInt64Array.from(
+            chosen.sort((a, b) => a - b),
+            BigInt,
+          ),
+        ),
+      );
+    return { train: rows(order.slice(0, size)), test: rows(order.slice(size)) };
+  });
+}
+
+function requireSameCount(
+  x: NamedArray | null,
+  labels: { name: string; labels: Tensor } | null,
+  z: readonly NamedArray[],
+): void {
+  const all = [x, labels && { name: labels.name, tensor: labels.labels }, ...z].filter((array) => array !== null);
+  const first = all[0]!;
+  for (const { name, tensor } of all) {
+    if (tensor.size(0) === first.tensor.size(0)) continue;
+    throw new WorkError(
+      `${name} holds ${tensor.size(0)} samples, ${first.name} holds ${first.tensor.size(0)}; they must be the same samples`,
+    );
+  }
+}
+
+/** Training and test representations have to be of the same stages. */
+function requireAlike(train: readonly NamedArray[], test: readonly NamedArray[]): void {
+  if (train.length !== test.length) {
+    throw new UsageError(`measure: expected a --test-z for each --z, got ${train.length} and ${test.length} arrays`);
+  }
+  for (const [at, { name, tensor }] of train.entries()) {
+    const other = test[at]!;
+    if (tensor.shape.slice(1).join() === other.tensor.shape.slice(1).join()) continue;
+    throw new WorkError(
+      `${name} is [${tensor.shape.join(", ")}], ${other.name} is [${other.tensor.shape.join(", ")}]; ` +
+        "training and test samples must have the same features",
+    );
+  }
+}
+
+function noteLeftOut(count: number, batch: number): void {
+  const left = count % batch;
+  if (left > 0) note(`${left} of ${count} samples make no whole batch of ${batch} and were left out`);
+}
+
+// --- runs ------------------------------------------------------------------------------------------------------------
+
+async function measureRun(task: Task, run: string): Promise<Row[]> {
+  const { options } = task;
+  const store = openStore(runsDirectory(options), { readonly: true });
+  const networks: TrainedNetwork[] = [];
+  try {
+    const open = async (id: string) => {
+      const [first] = networks;
+      const shared = first ? { imagesOf: first } : {};
+      const network = await openTrained(store, runsDirectory(options), id, {
+        dataDirs: dataFolders(options),
+        ...shared,
+      });
+      networks.push(network);
+      return network;
+    };
+    const network = await open(run);
+    const other = options.against === undefined ? null : await open(options.against);
+    return measureNetworks(task, network, other);
+  } finally {
+    for (const network of networks.reverse()) network.dispose();
+    store.close();
+  }
+}
+
+/** Every epoch of one network; of two, those stages that both have. */
+function measureNetworks(task: Task, network: TrainedNetwork, other: TrainedNetwork | null): Row[] {
+  const { options, entry } = task;
+  const wanted = options.epochs ?? "last";
+  const epochs = network.epochs(wanted);
+  const others = other ? (wanted === "last" ? other.epochs("last") : epochs) : [];
+  if (other) for (const epoch of others) other.epochs(String(epoch));
+  const both = other ? network.stages.filter((stage) => other.stages.includes(stage)) : network.stages;
+  if (both.length === 0) {
+    throw new WorkError(`runs ${network.id} and ${other!.id} have no stage of the same name`);
+  }
+  for (const one of [network, other]) one?.stagesAt(options.stages);
+  const stages = options.stages ?? both;
+  const rows: Row[] = [];
+  for (const [at, epoch] of epochs.entries()) {
+    network.load(epoch);
+    other?.load(others[at]!);
+    const found = measureStages(task, network, stages, `${network.id}, epoch ${epoch}`);
+    const against = other ? measureStages(task, other, stages, `${other.id}, epoch ${others[at]}`) : null;
+    for (const row of found) {
+      const same = against?.find(({ of, what }) => of === row.of && what === row.what);
+      rows.push({ ...row, epoch, ...(same ? { against: same } : {}) });
+    }
+  }
+  if (entry.kind === "pair" && !options.full) noteLeftOut(samplesOf(task, network), options.batch);
+  return rows;
+}
+
+/** Of a run's images that are measured: what was asked for, or an observer's usual number. */
+function samplesOf({ options, entry }: Task, { images }: TrainedNetwork): number {
+  const { count } = images[options.split === "train" ? "train" : "test"];
+  if (options.samples !== undefined) return options.samples;
+  return entry.kind === "probe" ? count : Math.min(SAMPLES, count);
+}
+
+function measureStages(task: Task, network: TrainedNetwork, stages: readonly string[], where: string): Row[] {
+  const { entry, options, ticker, name } = task;
+  const breathe = (done: number, total: number) => ticker.tick(`${name} of ${where}`, done, total);
+  if (entry.kind === "streamed") return observed(task, network, stages, where);
+  const split = options.split === "train" ? "train" : "test";
+  const source = network.representations({ split, stages, samples: samplesOf(task, network) });
+  const training = entry.kind === "probe" ? network.representations({ split: "train", stages }) : null;
+  try {
+    const found = take(task, { source, training }, breathe);
+    return found.map((row) => ({ ...row, of: source.names[row.at]!, epoch: network.epoch }));
+  } finally {
+    training?.dispose();
+    source.dispose();
+  }
+}
+
+/** A measure that is trained while images pass: as a run's observer takes it. */
+function observed(task: Task, network: TrainedNetwork, stages: readonly string[], where: string): Row[] {
+  const { name, settings, ticker } = task;
+  const when = { ...settings, firstEpoch: false } as unknown as ObserveSettings;
+  const observer = createObserver(name as MeasureName, when, network.images);
+  let steps = 0;
+  try {
+    const found = observer.observe(network.rule, () => ticker.tick(`${name} of ${where}, batches`, ++steps, 0));
+    return found
+      .filter(({ stage }) => stages.includes(stage))
+      .map(({ stage, key, value, problem }) => {
+        if (problem !== null) note(`${stage}, ${key}: ${problem}`);
+        const at = stages.indexOf(stage);
+        return { at, what: key, value, of: stage, epoch: network.epoch, evidence: { of: "nothing" } };
+      });
+  } finally {
+    observer.dispose();
+  }
+}
+
+// --- output ----------------------------------------------------------------------------------------------------------
+
+function printRows(task: Task, rows: readonly Row[]): void {
+  const { name, entry, settings, options } = task;
+  const intervals = intervalsOf(options);
+  const results = rows.map((row) => ({ row, document: documentOf(row, entry, intervals) }));
+  const batches = batchesIn(rows);
+  for (const { of, remark } of rows) if (remark) note(`${of}: ${remark}`);
+  if (options.json) {
+    printJson({
+      measure: name,
+      ...(options.run === undefined ? {} : { run: options.run }),
+      ...(options.against === undefined ? {} : { against: options.against }),
+      ...(batches === null ? {} : { batch: options.batch, batches }),
+      options: settings,
+      level: options.level,
+      results: results.map(({ document }) => document),
+    });
+    return;
+  }
+  print(batches === null ? name : `${name}, mean over ${batches} batches of ${options.batch}`);
+  const width = (text: (row: Row) => string) => Math.max(0, ...rows.map((row) => text(row).length));
+  const [whatWidth, ofWidth] = [width(({ what }) => what), width(({ of }) => of)];
+  let epoch: number | null = null;
+  for (const { row, document } of results) {
+    if (row.epoch !== null && row.epoch !== epoch) print(`epoch ${Number(row.epoch.toFixed(3))}`);
+    epoch = row.epoch;
+    const label = `  ${row.what.padEnd(whatWidth)}  ${row.of.padEnd(ofWidth)}`;
+    print(`${label}  ${inWords(row, document, options.level)}`);
+  }
+}
+
+interface Document {
+  readonly value: number;
+  readonly standardError?: number | null;
+  readonly interval: readonly [number, number] | null;
+  readonly against?: number;
+  readonly difference?: number;
+  readonly differenceInterval?: readonly [number, number] | null;
+}
+
+/** A row as `--json` prints it. */
+function documentOf(row: Row, { kind }: Measure, intervals: IntervalOptions): Document {
+  const { what, value, standardError, epoch, of, against } = row;
+  const difference = against && differenceOf(row, against, intervals);
+  return {
+    ...(epoch === null ? {} : { epoch, stage: of }),
+    [kind === "pair" ? "pair" : "key"]: what,
+    ...(epoch === null ? { file: of } : {}),
+    value,
+    ...(standardError === undefined ? {} : { standardError }),
+    interval: intervalOf(row, intervals),
+    ...(difference
+      ? {
+          against: against.value,
+          difference: difference.difference,
+          differenceInterval: difference.interval,
+        }
+      : {}),
+  };
+}
+
+/** `5.7088178 ± 0.18 (standard error), 95 % [5.3, 6.1]; against 5.2: +0.5 [0.1, 0.9]`. */
+function inWords({ value }: Row, document: Document, level: number): string {
+  const percent = Number((100 * level).toFixed(2));
+  const range = (interval: readonly [number, number]) =>
+    `[${interval.map((end) => Number(end.toPrecision(6))).join(", ")}]`;
+  const spread = document.standardError == null ? "" : ` ± ${document.standardError.toPrecision(2)} (standard error)`;
+  const interval = document.interval ? `, ${percent} % ${range(document.interval)}` : "";
+  const number = Number.isFinite(value) ? value.toPrecision(8) : "undefined";
+  if (document.difference === undefined) return `${number}${spread}${interval}`;
+  const sign = document.difference > 0 ? "+" : "";
+  const apart = document.differenceInterval ? `, ${percent} % ${range(document.differenceInterval)}` : "";
+  return `${number}${interval}; against ${document.against!.toPrecision(8)}: ${sign}${document.difference.toPrecision(4)}${apart}`;
+}
+
+/** Batches that the values are means over; null where they are none. */
+function batchesIn(rows: readonly Row[]): number | null {
+  const evidence = rows[0]?.evidence;
+  return evidence?.of === "batches" ? evidence.batches : null;
+}
+
+// --- measures and their options --------------------------------------------------------------------------------------
+
 function list(options: CommonOptions): void {
-  const entries = Object.entries(pairMeasures).map(([name, { summary, source, options: schema }]) => ({
+  const entries = Object.entries(registry).map(([name, { kind, summary, source, options: schema }]) => ({
     name,
+    kind,
     summary,
     source,
     options: schema.parse({}),
@@ -91,92 +472,50 @@ function list(options: CommonOptions): void {
   for (const { name, summary, source, options: defaults } of entries) {
     print(`${name}: ${summary}`);
     print(`  source: ${source}`);
-    for (const [key, value] of Object.entries(defaults)) print(`  --set ${key}=${value} (default)`);
+    for (const [key, value] of Object.entries(defaults)) {
+      print(`  --set ${key}=${typeof value === "object" ? JSON.stringify(value) : value} (default)`);
+    }
   }
 }
 
-function find(name: string | undefined): PairMeasure {
-  const known = Object.keys(pairMeasures);
+function find(name: string | undefined): Measure {
+  const known = Object.keys(registry);
   if (name === undefined) throw new UsageError(`measure: expected the name of a measure (known: ${known.join(", ")})`);
-  if (!Object.hasOwn(pairMeasures, name)) {
+  if (!Object.hasOwn(registry, name)) {
     throw new UsageError(`unknown measure: ${name} (known: ${known.join(", ")})${didYouMean(name, known)}`);
   }
-  return pairMeasures[name as keyof typeof pairMeasures];
+  return registry[name]!;
 }
 
 /** `distance=plain sigma=5` against the measure's own options. */
-function parseSettings(name: string, entry: PairMeasure, given: readonly string[]): Record<string, unknown> {
+export function parseSettings(
+  where: string,
+  entry: Pick<Measure, "options">,
+  given: readonly string[],
+): Record<string, unknown> {
   const settings: Record<string, unknown> = {};
   const known = Object.keys(entry.options.shape);
   for (const text of given) {
     const at = text.indexOf("=");
-    if (at < 1) throw new UsageError(`measure ${name}: expected option=value, got ${text}`);
+    if (at < 1) throw new UsageError(`${where}: expected option=value, got ${text}`);
     const key = text.slice(0, at);
     if (!known.includes(key)) {
-      throw new UsageError(
-        `measure ${name}: unknown option ${key} (known: ${known.join(", ")})${didYouMean(key, known)}`,
-      );
+      throw new UsageError(`${where}: unknown option ${key} (known: ${known.join(", ")})${didYouMean(key, known)}`);
     }
     try {
       settings[key] = parse(text.slice(at + 1));
     } catch {
-      throw new UsageError(`measure ${name}: ${key}: expected ${expected(entry, key)}, got ${text.slice(at + 1)}`);
+      throw new UsageError(`${where}: ${key}: expected ${expected(entry, key)}, got ${text.slice(at + 1)}`);
     }
   }
   const checked = entry.options.safeParse(settings);
   if (checked.success) return checked.data;
   const issue = (checked.error as z.ZodError).issues[0]!;
   const key = String(issue.path[0]);
-  throw new UsageError(`measure ${name}: ${key}: expected ${expected(entry, key)}, got ${show(settings[key])}`);
+  throw new UsageError(`${where}: ${key}: expected ${expected(entry, key)}, got ${show(settings[key])}`);
 }
 
 /** What an option may be, in words. */
-function expected(entry: PairMeasure, option: string): string {
+function expected(entry: Pick<Measure, "options">, option: string): string {
   return describe(shapeAt(shapeOf(entry.options), [option]) ?? {});
-}
-
-/** An array of finite numbers as float64, samples first. */
-function numbers(file: string): Tensor {
-  const tensor = readNpy(file);
-  if (tensor.dim === 0)
-    throw new WorkError(`${file} holds a single number; expected samples along the first dimension`);
-  const values = tensor.to("float64");
-  if (all(isfinite(values)).item() === 0) {
-    const flat = values.reshape([-1]).toNumbers();
-    const at = flat.findIndex((value) => !Number.isFinite(value));
-    const place = position(at, values.shape).join(", ");
-    throw new WorkError(`${file} holds ${flat[at]} at [${place}]; expected finite numbers`);
-  }
-  return values;
-}
-
-/** Where the element number `at` of an array of this shape is. */
-function position(at: number, shape: readonly number[]): number[] {
-  return shape.map((size, dimension) => {
-    const stride = shape.slice(dimension + 1).reduce((product, below) => product * below, 1);
-    return Math.floor(at / stride) % size;
-  });
-}
-
-/** Classes `[N]`, numbered without gaps: from whole numbers from 0, or one-hot rows `[N, K]`. */
-function labels(file: string): Tensor {
-  const tensor = readNpy(file);
-  if (tensor.dim === 2 && tensor.size(1) > 1) {
-    const hot = tensor.to("float64");
-    const isOneHot = hot.mul(hot).sub(hot).abs().sum().item() === 0 && hot.sum([1]).sub(1).abs().sum().item() === 0;
-    if (!isOneHot)
-      throw new WorkError(`${file} is [${tensor.shape.join(", ")}]; expected labels [N], or one-hot rows [N, K]`);
-    return hot.argmax(1);
-  }
-  if (tensor.dim > 2 || tensor.dim === 0) {
-    throw new WorkError(`${file} is [${tensor.shape.join(", ")}]; expected labels [N], or one-hot rows [N, K]`);
-  }
-  const flat = tensor.reshape([-1]);
-  const values = flat.toNumbers();
-  const wrong = values.find((value) => !Number.isInteger(value) || value < 0);
-  if (wrong !== undefined) {
-    throw new WorkError(`${file} holds the label ${wrong}; expected whole numbers from 0 (classes)`);
-  }
-  const classes = new Map([...new Set(values)].map((value, number) => [value, number]));
-  return tensorOf(BigInt64Array.from(values, (value) => BigInt(classes.get(value)!)));
 }

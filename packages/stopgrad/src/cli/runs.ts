@@ -1,5 +1,5 @@
 // `stopgrad runs`: a list of what there is, or one run in full. Reads only: nothing is created, whatever is asked.
-import type { RunSettings } from "../experiment/run-settings.js";
+import { recordedSettings } from "../experiment/recorded-settings.js";
 import { renderText, type Table, textCell } from "../report/table.js";
 import { openStore, type RunRecord, type RunStatus, type Store, StoreError } from "../store/index.js";
 import { type CommonOptions, note, print, printJson, runsDirectory, UsageError } from "./context.js";
@@ -50,7 +50,7 @@ async function show(wanted: string, options: RunsOptions): Promise<void> {
     const { experimentText } = await import("../experiment/repeat.js");
     const version = record.environment ? `, stopgrad ${record.environment.stopgrad}` : "";
     const remarks = [`Repeats the run ${record.id} alone${version}: stopgrad train THIS-FILE`];
-    print(experimentText(record.settings as unknown as RunSettings, remarks));
+    print(experimentText(recordedSettings(record), remarks));
   } else if (options.json) {
     const { settings, settingsHash, command, environment, origin, createdAt, finishedAt } = record;
     printJson({

@@ -1,7 +1,7 @@
 // `stopgrad train` and `stopgrad resume`.
 import { refusedDevice } from "../experiment/device.js";
 import { settingsHash } from "../experiment/identity.js";
-import type { RunSettings } from "../experiment/run-settings.js";
+import { recordedSettings } from "../experiment/recorded-settings.js";
 import { openStore, type RunRecord } from "../store/index.js";
 import { originOf, trainCommand } from "./command-line.js";
 import type { CommonOptions } from "./context.js";
@@ -33,7 +33,7 @@ export async function resume(idOrPrefix: string, options: CommonOptions): Promis
   openStore(runsDirectory(options), { readonly: true }).close(); // a folder without runs stays as it is
   await withStore(options, async (store) => {
     const record = store.getRun(idOrPrefix);
-    const settings = record.settings as unknown as RunSettings;
+    const settings = recordedSettings(record);
     if (settingsHash(settings) !== record.settingsHash) {
       throw new WorkError(
         `run ${record.id} was made by another version of stopgrad, whose numbers may differ; start it again: ${record.command}`,

@@ -104,11 +104,16 @@ export function readLabels(name: string): ArrayLabels {
   return scope(() => {
     const { tensor } = openArray(name);
     try {
-      return { name, ...numbered(classNumbers(name, tensor)) };
+      return labelsOf(name, tensor);
     } finally {
       tensor.dispose();
     }
   });
+}
+
+/** The same from an array in memory, which stays the caller's. @throws ArrayError as `readLabels` */
+export function labelsOf(name: string, tensor: Tensor): ArrayLabels {
+  return scope(() => ({ name, ...numbered(classNumbers(name, tensor)) }));
 }
 
 /** Classes of two splits, numbered alike. @throws ArrayError when the second has a label that the first lacks */

@@ -4,11 +4,22 @@
 // its header and of its data are verified when it is read. The newest two are kept: if the newest turns out damaged,
 // it is set aside and the one before it serves. A process that was killed while it wrote leaves a temporary file, which
 // the next process to train the run removes.
+//
+// Weights of chosen epochs are kept beside them for measures (`checkpoint.keep`), without optimizer and generators: under
+// names of their own, so that no newer checkpoint takes their place.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
-import { FileFormatError, loadSafetensors, saveSafetensors, scope, type Tensor } from "@stopgrad/torch";
+import { basename, dirname, join } from "node:path";
+import {
+  FileFormatError,
+  loadSafetensors,
+  safetensorsHeader,
+  saveSafetensors,
+  scope,
+  type Tensor,
+} from "@stopgrad/torch";
 import type { ModuleMemory, StageSummary } from "../store/records.js";
+import type { CheckpointSettings } from "./run-settings.js";
 
 /** Memory of one late step of each phase so far, in bytes. */
 export interface WatchedMemory {
@@ -47,6 +58,7 @@ export interface TrainingState {
 
 const KEPT = 2;
 const NAME = /^step-(\d{9})\.safetensors$/;
+const KEPT_NAME = /^epoch-(\d{6})\.safetensors$/;
 
 const folder = (runDirectory: string) => join(runDirectory, "checkpoints");
 
@@ -80,8 +92,63 @@ export function saveCheckpoint(
   state: TrainingState,
   identity: string,
 ): string {
-  mkdirSync(folder(runDirectory), { recursive: true });
   const path = pathOf(runDirectory, state.step);
+  write(path, tensors, state, identity);
+  for (const step of checkpointSteps(runDirectory).slice(KEPT)) rmSync(pathOf(runDirectory, step), { force: true });
+  return path;
+}
+
+/** Whether `checkpoint.keep` asks for the weights after `epoch` whole epochs, 0 before the first. */
+export function keepsEpoch(keep: CheckpointSettings["keep"], epoch: number): boolean {
+  return typeof keep === "object" ? keep.includes(epoch) : keep === "all";
+}
+
+/**
+ * Keeps the weights at the end of an epoch, or before the first, for good.
+ * @param tensors - of a state as for a checkpoint; only the networks' own are written
+ */
+export function keepWeights(
+  runDirectory: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  state: TrainingState,
+  identity: string,
+): string {
+  const path = join(folder(runDirectory), `epoch-${String(state.epoch).padStart(6, "0")}.safetensors`);
+  const weights = new Map([...tensors].filter(([name]) => /^(backbone|heads|contexts)\./.test(name)));
+  write(path, weights, state, identity);
+  return path;
+}
+
+/** A file with the weights of a run. */
+export interface SavedWeights {
+  /** Whole epochs trained; a fraction for a checkpoint inside one. */
+  readonly epoch: number;
+  readonly path: string;
+}
+
+/**
+ * The weights there are of a run, those that were kept and those of its checkpoints, in the order of training.
+ * @param stepsPerEpoch - asked only where a checkpoint lies inside an epoch
+ * @throws FileFormatError when a checkpoint is damaged
+ */
+export function savedWeights(runDirectory: string, stepsPerEpoch: () => number): SavedWeights[] {
+  const byEpoch = new Map<number, SavedWeights>();
+  for (const step of checkpointSteps(runDirectory)) {
+    const path = pathOf(runDirectory, step);
+    const { epoch: whole, stepInEpoch } = stateIn(path, safetensorsHeader(path).metadata);
+    const epoch = stepInEpoch === 0 ? whole : whole + stepInEpoch / stepsPerEpoch();
+    if (!byEpoch.has(epoch)) byEpoch.set(epoch, { epoch, path });
+  }
+  for (const name of existsSync(folder(runDirectory)) ? readdirSync(folder(runDirectory)) : []) {
+    const match = KEPT_NAME.exec(name);
+    if (match) byEpoch.set(Number(match[1]), { epoch: Number(match[1]), path: join(folder(runDirectory), name) });
+  }
+  return [...byEpoch.values()].sort((a, b) => a.epoch - b.epoch);
+}
+
+/** Writes tensors with where the run stands and checksums. */
+function write(path: string, tensors: ReadonlyMap<string, Tensor>, state: TrainingState, identity: string): void {
+  mkdirSync(dirname(path), { recursive: true });
   const text = JSON.stringify(state);
   const metadata = {
     "stopgrad.state": text,
@@ -89,8 +156,6 @@ export function saveCheckpoint(
     "stopgrad.header": headerDigest(text, identity, tensors),
   };
   saveSafetensors(path, tensors, metadata, { checksum: true });
-  for (const step of checkpointSteps(runDirectory).slice(KEPT)) rmSync(pathOf(runDirectory, step), { force: true });
-  return path;
 }
 
 /** SHA-256 of what the header says, which the checksum of the data does not cover. */
@@ -144,7 +209,12 @@ export function restoreCheckpoint(
   return false;
 }
 
-function readCheckpoint(path: string, identity: string) {
+/**
+ * The tensors of a checkpoint, or of weights that were kept, and where the run stood.
+ * @param identity - of the run it has to be of
+ * @throws FileFormatError when it cannot be read, is damaged or is of another run
+ */
+export function readCheckpoint(path: string, identity: string): { tensors: Map<string, Tensor>; state: TrainingState } {
   const { tensors, metadata, sha256 } = loadSafetensors(path);
   const text = metadata["stopgrad.state"] ?? "";
   const run = metadata["stopgrad.run"] ?? "";
@@ -152,7 +222,16 @@ function readCheckpoint(path: string, identity: string) {
     throw new FileFormatError(path, "the checkpoint is damaged: its header does not match its checksum");
   }
   if (run !== identity) throw new FileFormatError(path, "the checkpoint of other settings");
-  return { tensors, state: JSON.parse(text) as TrainingState };
+  return { tensors, state: stateIn(path, metadata) };
+}
+
+/** Where a run stood, as the file's header says. */
+function stateIn(path: string, metadata: Readonly<Record<string, string>>): TrainingState {
+  try {
+    return JSON.parse(metadata["stopgrad.state"] ?? "") as TrainingState;
+  } catch {
+    throw new FileFormatError(path, "this is no checkpoint of a run, or a damaged one: its header does not say where");
+  }
 }
 
 /** Whether the content of the file is to blame, and not the system that should have read it. */

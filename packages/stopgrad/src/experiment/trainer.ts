@@ -21,7 +21,14 @@ import { entryOf } from "../registry.js";
 import { type LearningRule, type Phase, StepMemory, type StepResult } from "../rules/index.js";
 import type { MetricPoint, ModuleMemory, RunEnvironment, RunSummary } from "../store/records.js";
 import { describeSystemError } from "../system-error.js";
-import { removeUnfinished, restoreCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.js";
+import {
+  keepsEpoch,
+  keepWeights,
+  removeUnfinished,
+  restoreCheckpoint,
+  saveCheckpoint,
+  type TrainingState,
+} from "./checkpoint.js";
 import { createRule, type ImageKind, networkShape, takeOver } from "./create-rule.js";
 import { generatorOn, prepareDevice, settle } from "./device.js";
 import { describeEnvironment } from "./environment.js";
@@ -229,6 +236,7 @@ class Training {
     try {
       this.#enterPhase();
       if (this.#state.step === 0) {
+        this.#keepWeights();
         await this.#record([...this.#evaluateTest(), ...(await this.#observe(({ every }) => every !== undefined))]);
       }
       while (this.#state.epoch < epochs) await this.#epoch(epochs, totalSteps);
@@ -302,6 +310,7 @@ class Training {
     state.epoch += 1;
     state.stepInEpoch = 0;
     state.running = emptyRunning();
+    this.#keepWeights(); // before a checkpoint lets a run that is killed go on behind this epoch
     if (isLast || state.epoch % settings.checkpoint.every === 0 || this.#isCheckpointDue()) this.#save();
   }
 
@@ -616,6 +625,13 @@ class Training {
       saveCheckpoint(this.job.directory, tensors, this.#state, settingsHash(this.job.settings));
     });
     this.#savedAt = performance.now();
+  }
+
+  /** Keeps the weights at the end of an epoch for measures, where `checkpoint.keep` asks for them. */
+  #keepWeights(): void {
+    const { directory, settings } = this.job;
+    if (!keepsEpoch(settings.checkpoint.keep, this.#state.epoch)) return;
+    scope(() => keepWeights(directory, this.rule.stateDict(), this.#state, settingsHash(settings)));
   }
 
   #summary(): RunSummary {

@@ -100,6 +100,11 @@ export class Found {
     });
   }
 
+  /** Names of the stages whose nHSIC was measured, in network order. */
+  stages(part: string, variant: string): string[] {
+    return this.#runs.find((one) => one.part === part && one.variant === variant)?.run.stages ?? [];
+  }
+
   /** Test accuracies at the last epoch. */
   accuracy(part: string, variant: string): SeededValue[] {
     return this.of(part, variant, (run) => run.testAccuracy);

@@ -1,6 +1,7 @@
 // `stopgrad measure` on arrays from elsewhere: what NumPy writes goes in, what NumPy computes comes out.
 import { truncateSync } from "node:fs";
 import { join } from "node:path";
+import { saveSafetensors, scope, tensor, writeNpy, writeNpz } from "@stopgrad/torch";
 import { beforeEach, describe, expect, it } from "vitest";
 import { folder, json, put, stopgrad } from "./command.js";
 
@@ -77,16 +78,20 @@ describe("measure nhsic", () => {
       measure: "nhsic",
       batch: 16,
       batches: 2,
-      options: { sigma: 5, epsilon: 1e-5, distance: "squared" },
+      options: expect.objectContaining({ sigma: 5, epsilon: 1e-5, distance: "squared" }),
+      level: 0.95,
     });
+    const around = (value: number) => expect.toSatisfy(([low, high]: number[]) => low! < value && value < high!);
     const close = (expected: number) => expect.closeTo(expected, 9);
     const { xz, xzError, yz, yzError } = NUMPY.nhsic;
     expect(results).toEqual([
-      { pair: "x,z", file: "z.npy", value: close(xz), standardError: close(xzError) },
-      { pair: "y,z", file: "z.npy", value: close(yz), standardError: close(yzError) },
+      { pair: "x,z", file: "z.npy", value: close(xz), standardError: close(xzError), interval: around(xz) },
+      { pair: "y,z", file: "z.npy", value: close(yz), standardError: close(yzError), interval: around(yz) },
     ]);
     const text = await measure("nhsic", "--x", "x.npy", "--z", "z.npy", "--batch", "16");
-    expect(text.stdout).toBe("nhsic, mean over 2 batches of 16\n  x,z  z.npy  5.7088178 ± 0.18 (standard error)\n");
+    expect(text.stdout).toMatch(
+      /^nhsic, mean over 2 batches of 16\n {2}x,z {2}z\.npy {2}5\.7088178 ± 0\.18 \(standard error\), 95 % \[[\d.]+, [\d.]+\]\n$/,
+    );
   });
 
   it("takes several representations, one of the two others, float32, and other batches", async () => {
@@ -127,6 +132,160 @@ describe("measure nhsic", () => {
   });
 });
 
+describe("files of other kinds", () => {
+  const given = ["--x", "x.npy", "--batch", "16"];
+
+  it("archives are all their entries, or the one that is named; float16 and bfloat16 are read as they are", async () => {
+    scope(() => {
+      const values = tensor(z, { shape: [COUNT, 6] });
+      const kinds = { half: values.to("float16"), brain: values.to("bfloat16"), single: values.to("float32") };
+      saveSafetensors(join(home, "z.safetensors"), kinds);
+      writeNpz(join(home, "z.npz"), { half: kinds.half, "deep:conv1": values });
+      for (const [name, kind] of Object.entries(kinds)) writeNpy(join(home, `${name}.npy`), kind.to("float64"));
+    });
+    const values = await valuesOf(
+      "nhsic",
+      ...given,
+      "--z",
+      "z.safetensors",
+      "z.npz",
+      "half.npy",
+      "brain.npy",
+      "single.npy",
+    );
+    expect(Object.keys(values).sort()).toEqual([
+      "x,z brain.npy",
+      "x,z half.npy",
+      "x,z single.npy",
+      "x,z z.npz:deep:conv1",
+      "x,z z.npz:half",
+      "x,z z.safetensors:brain",
+      "x,z z.safetensors:half",
+      "x,z z.safetensors:single",
+    ]);
+    expect(values["x,z z.npz:deep:conv1"]).toBeCloseTo(NUMPY.nhsic.xz, 9);
+    for (const name of ["half", "brain", "single"]) {
+      expect(values[`x,z z.safetensors:${name}`], name).toBeCloseTo(values[`x,z ${name}.npy`]!, 12);
+    }
+    expect(values["x,z z.npz:half"]).toBe(values["x,z z.safetensors:half"]);
+    const one = await valuesOf("nhsic", ...given, "--z", "z.npz:half");
+    expect(one).toEqual({ "x,z z.npz:half": values["x,z z.npz:half"] });
+    const none = json(await measure("nhsic", ...given, "--z", "z.npz:conv9", "--json"));
+    expect(none.error).toMatch(/^z\.npz: there is no array "conv9"; it has "half", "deep:conv1"$/);
+    const several = json(await measure("nhsic", "--x", "z.npz", "--z", "z.npy", "--json"));
+    expect(several.error).toBe("z.npz holds 2 arrays; expected one of z.npz:half, z.npz:deep:conv1");
+  });
+
+  it("whole numbers of any type are representations too, and only rows in use are looked at", async () => {
+    const whole = Int32Array.from(z, (value) => Math.round(100 * value));
+    put(home, "i4.npy", npy([COUNT, 6], whole));
+    put(home, "f8.npy", npy([COUNT, 6], Float64Array.from(whole)));
+    const values = await valuesOf("nhsic", ...given, "--z", "i4.npy", "f8.npy");
+    expect(values["x,z i4.npy"]).toBe(values["x,z f8.npy"]);
+    const spoilt = Float64Array.from(z);
+    spoilt[6 * 35] = Number.NaN; // behind the second batch of 16
+    put(home, "late.npy", npy([COUNT, 6], spoilt));
+    expect(await valuesOf("nhsic", ...given, "--z", "late.npy")).toEqual({
+      "x,z late.npy": expect.closeTo(NUMPY.nhsic.xz, 9),
+    });
+  });
+
+  it("a representation that is constant depends on nothing", async () => {
+    put(home, "constant.npy", npy([COUNT, 6], new Float64Array(COUNT * 6).fill(3)));
+    const values = await valuesOf("nhsic", ...given, "--y", "y.npy", "--z", "constant.npy");
+    expect(values).toEqual({ "x,z constant.npy": expect.closeTo(0, 12), "y,z constant.npy": expect.closeTo(0, 12) });
+  });
+});
+
+describe("probes of files", () => {
+  /** Two features that say the class, one that says nothing; rows in the order of their classes. */
+  function separable(count: number, shift: number): Float64Array {
+    return Float64Array.from({ length: 3 * count }, (_, i) => {
+      const label = Math.floor((3 * Math.floor(i / 3)) / count);
+      return [Math.cos(2 * label), Math.sin(2 * label), Math.sin(i + shift)][i % 3]!;
+    });
+  }
+  const classes = (count: number) => Uint8Array.from({ length: count }, (_, i) => Math.floor((3 * i) / count));
+
+  it("are fitted on some samples and scored on others, or on parts of one array", async () => {
+    put(home, "train.npy", npy([60, 3], separable(60, 0)));
+    put(home, "train-y.npy", npy([60], classes(60)));
+    put(home, "test.npy", npy([30, 3], separable(30, 5)));
+    put(home, "test-y.npy", npy([30], classes(30)));
+    const finished = await measure("probe", "--z", "train.npy", "--y", "train-y.npy", "--test-z", "test.npy", "--test-y", "test-y.npy", "--json"); // biome-ignore format: one line
+    expect(finished.code, finished.stderr).toBe(0);
+    const { results } = json(finished);
+    expect(results.slice(0, 2)).toEqual([
+      { key: "train", file: "train.npy", value: 1, interval: null },
+      { key: "test", file: "train.npy", value: 1, interval: [1, 1] },
+    ]);
+    // Sorted by class: a split into the first and the last samples would score 0.
+    const split = json(await measure("probe", "--z", "train.npy", "--y", "train-y.npy", "--split", "0.8", "--json"));
+    expect(split.results.find(({ key }: { key: string }) => key === "test").value).toBe(1);
+  });
+
+  it("refuse other features, other classes, and splits that leave nothing", async () => {
+    put(home, "test.npy", npy([COUNT, 3], z.slice(0, COUNT * 3)));
+    put(
+      home,
+      "other-y.npy",
+      npy(
+        [COUNT],
+        Uint8Array.from(y, (label) => label + 1),
+      ),
+    );
+    put(home, "one-y.npy", npy([COUNT], new Uint8Array(COUNT)));
+    const given = ["--z", "z.npy", "--y", "y.npy"];
+    const mistakes: [string[], string][] = [
+      [
+        [...given, "--test-z", "test.npy", "--test-y", "y.npy"],
+        "z.npy is [40, 6], test.npy is [40, 3]; training and test samples must have the same features",
+      ],
+      [
+        [...given, "--test-z", "z.npy", "--test-y", "other-y.npy"],
+        "other-y.npy holds the label 1, which y.npy does not; expected the same classes",
+      ],
+      [[...given, "--split", "0.001"], "--split 0.001 of 40 samples leaves 0 to train on and 40 to test"],
+    ];
+    for (const [args, message] of mistakes) {
+      const finished = await measure("probe", ...args, "--json");
+      expect(json(finished)).toEqual({ error: message });
+      expect(finished.code).toBe(1);
+    }
+    const one = await measure("probe", "--z", "z.npy", "--y", "one-y.npy", "--split", "0.5", "--json");
+    expect(json(one).error).toMatch(/^measure probe: .*at least two classes/);
+  });
+});
+
+describe("measures of whole samples", () => {
+  it("have a row for each file and key, an interval where the value is a mean over samples", async () => {
+    const finished = await measure("geometry", "--y", "y.npy", "--z", "z.npy", "--json");
+    expect(finished.code, finished.stderr).toBe(0);
+    const { results } = json(finished);
+    const rank = results.find(({ key }: { key: string }) => key === "effectiveRank");
+    expect(rank).toMatchObject({ file: "z.npy", interval: null });
+    expect(rank.value).toBeGreaterThan(1);
+    expect(rank.value).toBeLessThanOrEqual(6);
+    const within = results.find(({ key }: { key: string }) => key === "withinVariance");
+    expect(within.interval[0]).toBeLessThan(within.value);
+    const resampled = json(await measure("geometry", "--y", "y.npy", "--z", "z.npy", "--bootstrap", "200", "--json"));
+    const again = resampled.results.find(({ key }: { key: string }) => key === "effectiveRank");
+    expect(again.value).toBe(rank.value);
+    expect(again.interval[0]).toBeLessThan(again.interval[1]);
+    const missing = json(await measure("geometry", "--z", "z.npy", "--json"));
+    expect(missing.error ?? "").toMatch(/^(measure geometry: expected labels of the samples \(--y\))?$/);
+  });
+
+  it("--full is of all samples at once", async () => {
+    const given = ["--x", "x.npy", "--y", "y.npy", "--z", "z.npy"];
+    const full = await valuesOf("nhsic", ...given, "--full", "--set", "approximation=exact");
+    const whole = await valuesOf("nhsic", ...given, "--batch", String(COUNT));
+    for (const [key, value] of Object.entries(whole)) expect(full[key], key).toBeCloseTo(value, 9);
+    const landmarks = await valuesOf("nhsic", ...given, "--full");
+    expect(landmarks["x,z z.npy"]).toBeCloseTo(whole["x,z z.npy"]!, 5);
+  });
+});
+
 describe("measure hsic", () => {
   it("agrees with NumPy", async () => {
     const values = await valuesOf("hsic", "--x", "x.npy", "--y", "y.npy", "--z", "z.npy", "--batch", "16");
@@ -138,7 +297,8 @@ describe("measure hsic", () => {
 describe("measure --list", () => {
   it("names every measure with its options", async () => {
     const { measures } = json(await measure("--list", "--json"));
-    expect(measures.map(({ name }: { name: string }) => name)).toEqual(["nhsic", "hsic"]);
+    const names = measures.map(({ name }: { name: string }) => name);
+    expect(names).toEqual(expect.arrayContaining(["nhsic", "hsic", "cka", "probe", "mlp-probe", "knn", "geometry"]));
     expect((await measure("--list")).stdout).toContain("--set distance=squared (default)");
   });
 });
@@ -146,14 +306,38 @@ describe("measure --list", () => {
 describe("mistakes", () => {
   const given = ["--x", "x.npy", "--z", "z.npy", "--batch", "16"];
 
+  it("in a name: what there is, and what is near", async () => {
+    expect(json(await measure("--json"))).toEqual({
+      error: expect.stringMatching(/^measure: expected the name of a measure \(known: nhsic, hsic, /),
+    });
+    expect(json(await measure("nhsi", ...given, "--json"))).toEqual({
+      error: expect.stringMatching(/^unknown measure: nhsi \(known: .*\); did you mean nhsic\?$/),
+    });
+  });
+
   it.each<[string[], string]>([
-    [[], "measure: expected the name of a measure (known: nhsic, hsic)"],
-    [["nhsi", ...given], "unknown measure: nhsi (known: nhsic, hsic); did you mean nhsic?"],
-    [["nhsic", "--x", "x.npy"], "measure: expected representations, as in --z Z1.npy Z2.npy"],
+    [["nhsic", "--x", "x.npy"], "measure: expected representations, as in --z Z1.npy Z2.npy, or a run (--run ID)"],
+    [["probe", "--z", "z.npy", "--split", "0.8"], "measure: a probe needs labels (--y Y.npy)"],
+    [
+      ["probe", "--z", "z.npy", "--y", "y.npy"],
+      "measure: a probe needs test samples: either --test-z and --test-y, or --split 0.8 for a part of the samples given",
+    ],
+    [
+      ["probe", "--z", "z.npy", "--y", "y.npy", "--split", "1"],
+      "measure: --split: expected the share of the samples to train on, as in 0.8, got 1",
+    ],
+    [["nhsic", ...given, "--split", "0.5"], "measure: --split is for probes, and nhsic is none"],
+    [["nhsic", ...given, "--run", "tiny"], "measure: --x is for files; expected it without --run"],
+    [["nhsic", ...given, "--epochs", "1"], "measure: --epochs is for runs; expected --run beside it"],
+    [
+      ["information", "--z", "z.npy"],
+      "measure: information trains while images pass through a network; expected a run, as in --run ID",
+    ],
+    [["geometry", "--z", "z.npy", "--full"], "measure: --full is for nhsic, hsic, cka, got geometry"],
     [["nhsic", "--z", "z.npy"], "measure: expected an input (--x X.npy), labels (--y Y.npy) or both"],
     [
       ["nhsic", ...given, "--set", "sigm=1"],
-      "measure nhsic: unknown option sigm (known: sigma, epsilon, distance); did you mean sigma?",
+      expect.stringMatching(/^measure nhsic: unknown option sigm \(known: .*sigma, .*\); did you mean sigma\?$/),
     ],
     [["nhsic", ...given, "--set", "sigma"], "measure nhsic: expected option=value, got sigma"],
     [["nhsic", ...given, "--set", "sigma=-1"], "measure nhsic: sigma: expected a number above 0, got -1"],
@@ -165,8 +349,9 @@ describe("mistakes", () => {
   ])("in usage: %j", async (args, message) => {
     const finished = await measure(...args, "--json");
     expect(finished.code).toBe(2);
-    expect(json(finished)).toEqual({ error: message });
-    expect(finished.stderr).toBe(`stopgrad: ${message}\n`);
+    const { error } = json(finished);
+    expect(error).toEqual(message);
+    expect(finished.stderr).toBe(`stopgrad: ${error}\n`);
   });
 
   it("in arrays", async () => {

@@ -7,9 +7,13 @@ import { Generator, memory, scope, type Tensor, tensor } from "@stopgrad/torch";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import {
   checkpointSteps,
+  keepsEpoch,
+  keepWeights,
+  readCheckpoint,
   removeUnfinished,
   restoreCheckpoint,
   saveCheckpoint,
+  savedWeights,
   type TrainingState,
 } from "../../src/experiment/checkpoint.js";
 
@@ -144,6 +148,77 @@ describe("a checkpoint", () => {
   it("is not there, and nor is the folder", () => {
     expect(restore()).toEqual({ found: null, warnings: [] });
     removeUnfinished(run);
+  });
+});
+
+describe("weights that are kept", () => {
+  /** As `save`, for good, at the end of an epoch. */
+  const keepAt = (epoch: number, step: number) =>
+    scope(() => {
+      const tensors = new Map<string, Tensor>([
+        ["backbone.weight", tensor([step, 1.5, -2.25])],
+        ["heads.weight", tensor([7])],
+        ["optimizer.steps", tensor(Float64Array.of(step))],
+        ["generator.order", tensor(Uint8Array.of(1, 2, 3))],
+      ]);
+      return keepWeights(run, tensors, { ...stateAt(step), epoch, stepInEpoch: 0 }, identity);
+    });
+
+  it("are those of the epochs that were asked for", () => {
+    const chosen = (keep: Parameters<typeof keepsEpoch>[0]) => [0, 1, 2, 3].filter((epoch) => keepsEpoch(keep, epoch));
+    expect(chosen("all")).toEqual([0, 1, 2, 3]);
+    expect(chosen([3, 0])).toEqual([0, 3]);
+    expect(chosen("last")).toEqual([]);
+    expect(chosen(undefined)).toEqual([]);
+  });
+
+  it("stay when newer checkpoints come, hold networks alone, and are no part of going on", () => {
+    keepAt(0, 0);
+    keepAt(1, 4);
+    for (const step of [4, 8, 12, 16]) save(step);
+    expect(files()).toEqual([
+      "epoch-000000.safetensors",
+      "epoch-000001.safetensors",
+      "step-000000012.safetensors",
+      "step-000000016.safetensors",
+    ]);
+    expect(restore()).toMatchObject({ found: { first: 16 }, warnings: [] });
+    removeUnfinished(run);
+    expect(files()).toHaveLength(4);
+    const kept = scope(() => {
+      const { tensors, state } = readCheckpoint(join(run, "checkpoints", "epoch-000001.safetensors"), identity);
+      return {
+        names: [...tensors.keys()].sort(),
+        first: tensors.get("backbone.weight")!.toNumbers()[0],
+        epoch: state.epoch,
+      };
+    });
+    expect(kept).toEqual({ names: ["backbone.weight", "heads.weight"], first: 4, epoch: 1 });
+  });
+
+  it("are listed with the checkpoints, in the order of training, each epoch once", () => {
+    keepAt(0, 0);
+    keepAt(2, 10);
+    save(8); // epoch 1, step 3 of 5
+    save(12);
+    const names = savedWeights(run, () => 5).map(({ epoch, path }) => [epoch, path.slice(-21)]);
+    expect(names).toEqual([
+      [0, "/epoch-000000.safetensors".slice(-21)],
+      [1.6, "/step-000000012.safetensors".slice(-21)],
+      [2, "/epoch-000002.safetensors".slice(-21)],
+    ]);
+    expect(savedWeights(join(run, "nowhere"), () => 5)).toEqual([]);
+  });
+
+  it("of another run, or damaged, are refused", () => {
+    const path = keepAt(1, 4);
+    expect(() => readCheckpoint(path, "f".repeat(64))).toThrow(/the checkpoint of other settings/);
+    const bytes = readFileSync(path);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(path, bytes);
+    expect(() => readCheckpoint(path, identity)).toThrow(/damaged/);
+    writeFileSync(join(run, "checkpoints", "step-000000004.safetensors"), "rubbish");
+    expect(() => savedWeights(run, () => 5)).toThrow(/step-000000004\.safetensors/);
   });
 });
 

@@ -17,6 +17,7 @@ import {
   figure17,
   figure18,
 } from "./figures.js";
+import { representations } from "./representations.js";
 import { table1, table1CrossEntropy, table2, table3, table4 } from "./tables.js";
 
 export const e2eInformationBottleneck: Paper = {
@@ -43,5 +44,6 @@ export const e2eInformationBottleneck: Paper = {
     figure16,
     figure17,
     figure18,
+    representations,
   ],
 };

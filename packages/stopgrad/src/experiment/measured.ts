@@ -1,0 +1,379 @@
+// Measures of representations, wherever those come from: every kind of measure gives rows of one form, each with what its
+// interval is made of. And intervals, and differences of two networks measured on the same samples.
+import { scope, type Tensor, tensor } from "@stopgrad/torch";
+import { batchTerms, pooledMean } from "../measures/batches.js";
+import { type FullSetMeasure, fullSet } from "../measures/full-set.js";
+import { MeasureError, type PairMeasure, type ProbeMeasure, type SampleMeasure } from "../measures/index.js";
+import {
+  bootstrapInterval,
+  bootstrapStatistic,
+  type Interval,
+  pairedBootstrap,
+  pairedBootstrapStatistic,
+  type ResampledStatistic,
+  subsampleInterval,
+} from "../statistics/index.js";
+import { collect, type Representations } from "./representations.js";
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** Called before each piece of work with how many of how many samples are done; what it throws ends the measuring. */
+export type Breathe = (done: number, total: number) => void;
+const nothing: Breathe = () => {};
+
+/** What an interval is made of. */
+export type Evidence =
+  /** What each mini-batch adds, and the value of some of the batches by their positions, which may repeat. */
+  | { readonly of: "batches"; readonly batches: number; readonly statistic: ResampledStatistic }
+  /** A term of each sample, whose mean the value is. */
+  | { readonly of: "samples"; readonly terms: ArrayLike<number> }
+  /** The value of some of the samples, by their positions. */
+  | { readonly of: "subsamples"; readonly samples: number; readonly statistic: ResampledStatistic }
+  | { readonly of: "nothing" };
+
+/** One number found of one representation. */
+export interface Measured {
+  /** Place of the representation in its source. */
+  readonly at: number;
+  /** `x,z` and `y,z` of a pair measure, `train` and `test` of a probe, else a key. */
+  readonly what: string;
+  /** NaN where it is undefined. */
+  readonly value: number;
+  /** Of a mean over mini-batches, null for a single one; absent where the value is none. */
+  readonly standardError?: number | null;
+  readonly evidence: Evidence;
+  /** What should be said of it, such as a solver that did not converge. */
+  readonly remark?: string;
+}
+
+/**
+ * A pair measure over batches of `batch` samples, the incomplete last one dropped: rows for `x,z`, then for `y,z`.
+ * @throws MeasureError when there is not one whole batch, and as the measure
+ */
+export function measurePairsOf(
+  measure: PairMeasure,
+  options: Options,
+  source: Representations,
+  batch: number,
+  breathe = nothing,
+): Measured[] {
+  if (!Number.isInteger(batch) || batch < measure.smallestBatch) {
+    throw new MeasureError(
+      `expected batches of a whole number of samples, at least ${measure.smallestBatch}, got ${batch}`,
+    );
+  }
+  const { count } = source;
+  if (count < batch) {
+    throw new MeasureError(`expected at least one batch of ${batch} samples, got ${count}; choose a smaller batch`);
+  }
+  const found = source.names.map(() => ({ "x,z": [] as Terms[], "y,z": [] as Terms[] }));
+  for (let start = 0; start + batch <= count; start += batch) {
+    breathe(start, count);
+    source.pass(start, batch, (x, labels) => {
+      const factors = {
+        "x,z": x && measure.factor(floating(x), options),
+        "y,z": labels && measure.labelFactor(labels, options),
+      };
+      return (z, at) => {
+        const factor = measure.factor(floating(z), options);
+        for (const pair of ["x,z", "y,z"] as const) {
+          const other = factors[pair];
+          if (other) found[at]![pair].push(batchTerms(measure, other, factor, options));
+        }
+      };
+    });
+  }
+  return (["x,z", "y,z"] as const).flatMap((pair) =>
+    found.flatMap((values, at): Measured[] => {
+      const terms = values[pair];
+      if (terms.length === 0) return [];
+      const statistic = (indices: Int32Array) =>
+        estimateOf(
+          measure,
+          Array.from(indices, (batch) => terms[batch]!),
+        );
+      const evidence = { of: "batches", batches: terms.length, statistic } as const;
+      return [{ at, what: pair, ...pooledMean(measure, terms), evidence }];
+    }),
+  );
+}
+
+/** What one batch adds to an estimate. */
+type Terms = readonly number[];
+
+/** The estimate of these batches; NaN where it is undefined. */
+function estimateOf({ pooled }: PairMeasure, terms: readonly Terms[]): number {
+  const means = terms[0]!.map((_, at) => terms.reduce((sum, ofBatch) => sum + ofBatch[at]!, 0) / terms.length);
+  try {
+    return pooled ? pooled.value(means) : means[0]!;
+  } catch (error) {
+    if (error instanceof MeasureError) return Number.NaN;
+    throw error;
+  }
+}
+
+/**
+ * A pair measure of all samples at once, by `fullSet`: rows for `x,z` and `y,z` of each representation.
+ * @throws MeasureError as `fullSet`
+ */
+export function measureFullSetOf(
+  name: FullSetMeasure,
+  options: Options,
+  source: Representations,
+  breathe = nothing,
+): Measured[] {
+  const rows: Measured[] = [];
+  source.visit((z, at, x) => {
+    breathe(at, source.names.length);
+    const found = fullSet(name, { x: x && floating(x), y: source.labels, z: [floating(z)] }, options);
+    for (const { pair, value } of found) rows.push({ at, what: pair, value, evidence: { of: "nothing" } });
+  });
+  return rows.sort((a, b) => (a.what === b.what ? a.at - b.at : a.what < b.what ? -1 : 1));
+}
+
+/**
+ * A measure of whole sets of samples: a row for each representation and key.
+ * @param resampled - whether values that are no mean over samples are to have an interval too, from subsamples
+ * @throws MeasureError as the measure, for too few samples, and where it needs an input or labels that are not there
+ */
+export function measureSamplesOf(
+  measure: SampleMeasure,
+  options: Options,
+  source: Representations,
+  resampled: boolean,
+  breathe = nothing,
+): Measured[] {
+  requireSample(measure, source);
+  const labels = source.labels && withoutGaps(source.labels);
+  const rows: Measured[] = [];
+  try {
+    source.visit((z, at, x) => {
+      breathe(at, source.names.length);
+      rows.push(...findingsOf(measure, options, { z: inFloat32(z), x: x && inFloat32(x), labels }, at, resampled));
+    });
+  } finally {
+    labels?.dispose();
+  }
+  return rows;
+}
+
+function findingsOf(
+  measure: SampleMeasure,
+  options: Options,
+  sample: { z: Tensor; x: Tensor | null; labels: Tensor | null },
+  at: number,
+  resampled: boolean,
+): Measured[] {
+  const found = scope(() => measure.measure(sample, options));
+  const samples = sample.z.size(0);
+  const statistics = resampled ? subsampled(measure, options, sample) : null;
+  return measure.keys.map(({ key }): Measured => {
+    const { value, terms } = found[key]!;
+    if (terms) return { at, what: key, value, evidence: { of: "samples", terms } };
+    const statistic = statistics?.(key);
+    return { at, what: key, value, evidence: statistic ? { of: "subsamples", samples, statistic } : { of: "nothing" } };
+  });
+}
+
+/** Subsamples of half of the samples that an interval is made of; each costs a measure of half the samples. */
+export const SUBSAMPLES = 100;
+
+/** Statistics that answer from memory: every subsample is measured once, for all keys, now. */
+function subsampled(
+  measure: SampleMeasure,
+  options: Options,
+  { z, x, labels }: { z: Tensor; x: Tensor | null; labels: Tensor | null },
+): (key: string) => ResampledStatistic {
+  const known = new Map<string, Readonly<Record<string, number>>>();
+  const of = (indices: Int32Array): Readonly<Record<string, number>> => {
+    const name = Buffer.from(indices.buffer, indices.byteOffset, indices.byteLength).toString("latin1");
+    const before = known.get(name);
+    if (before) return before;
+    const values = scope(() => {
+      const rows = tensor(BigInt64Array.from(indices, BigInt), z.device === "cpu" ? {} : { device: z.device });
+      const take = (whole: Tensor) => whole.indexSelect(0, rows);
+      try {
+        const sample = { z: take(z), x: x && take(x), labels: labels && withoutGaps(take(labels)) };
+        const found = measure.measure(sample, options);
+        return Object.fromEntries(measure.keys.map(({ key }) => [key, found[key]!.value]));
+      } catch (error) {
+        if (!(error instanceof MeasureError)) throw error;
+        return Object.fromEntries(measure.keys.map(({ key }) => [key, Number.NaN])); // too few of a class are left
+      }
+    });
+    known.set(name, values);
+    return values;
+  };
+  const statisticOf =
+    (key: string): ResampledStatistic =>
+    (indices) =>
+      of(indices)[key]!;
+  subsampleInterval(z.size(0), statisticOf(measure.keys[0]!.key), { subsamples: SUBSAMPLES });
+  return statisticOf;
+}
+
+/** A probe fitted on one source and scored on another with the same representations: rows `train` and `test` of each. */
+export function measureProbesOf(
+  measure: ProbeMeasure,
+  options: Options,
+  train: Representations,
+  test: Representations,
+  breathe = nothing,
+): Measured[] {
+  if (!train.labels || !test.labels) throw new MeasureError("expected labels of the training and of the test samples");
+  return scope(() => {
+    const count = Math.min(measure.trainingImages(options) ?? train.count, train.count);
+    const total = count + test.count;
+    const reduce = (z: Tensor) => measure.reduce(asImageFeatures(z));
+    const ofTrain = collect(train, count, reduce, (done) => breathe(done, total));
+    const ofTest = collect(test, test.count, reduce, (done) => breathe(count + done, total));
+    return train.names.flatMap((_, at): Measured[] => {
+      const features = {
+        train: ofTrain[at]!,
+        trainLabels: train.labels!.narrow(0, 0, count),
+        test: ofTest[at]!,
+        testLabels: test.labels!,
+        classes: train.classes,
+      };
+      const { testCorrect, testCrossEntropy, solver, ...score } = measure.fit(features, options, () =>
+        breathe(total, total),
+      );
+      const remark =
+        solver?.converged === false
+          ? `the solver stopped after ${solver.iterations} iterations at a gradient of ${solver.largestGradient.toPrecision(2)}`
+          : null;
+      return [
+        // Of the samples that it was fitted on: no estimate that resampling could say anything of.
+        { at, what: "train", value: score.train, evidence: { of: "nothing" }, ...(remark ? { remark } : {}) },
+        { at, what: "test", value: score.test, evidence: { of: "samples", terms: testCorrect } },
+        ...(testCrossEntropy?.terms
+          ? [
+              {
+                at,
+                what: "testCrossEntropy",
+                value: testCrossEntropy.value,
+                evidence: { of: "samples", terms: testCrossEntropy.terms } as const,
+              },
+            ]
+          : []),
+      ];
+    });
+  });
+}
+
+/** Confidence and resamples of intervals. */
+export interface IntervalOptions {
+  /** In (0, 1). */
+  readonly level: number;
+  /** At least 100. */
+  readonly resamples: number;
+}
+
+/** Few terms, as are a run's batches, need the wider interval. */
+const methodFor = (terms: number) => (terms < 50 ? "expanded" : "bca");
+
+/** [low, high] of a value; null where there is nothing to make it of. */
+export function intervalOf({ value, evidence }: Measured, { level, resamples }: IntervalOptions): Interval | null {
+  if (!Number.isFinite(value)) return null;
+  switch (evidence.of) {
+    case "batches": {
+      const { batches, statistic } = evidence;
+      if (batches < 2) return null;
+      return bootstrapStatistic(batches, statistic, { level, resamples, method: methodFor(batches) }).interval;
+    }
+    case "samples": {
+      const { terms } = evidence;
+      if (terms.length < 2 || !everyFinite(terms)) return null;
+      const { interval } = bootstrapInterval(terms, { level, resamples, method: methodFor(terms.length) });
+      // A mean of numbers lies between them: rounding, and the wider interval of few terms, may leave that range.
+      const [least, most] = rangeOf(terms);
+      return interval && [Math.max(interval[0], least), Math.min(interval[1], most)];
+    }
+    case "subsamples":
+      return subsampleInterval(evidence.samples, evidence.statistic, { level, subsamples: SUBSAMPLES }).interval;
+    case "nothing":
+      return null;
+  }
+}
+
+/** How far apart two networks are. */
+export interface MeasuredDifference {
+  readonly difference: number;
+  /** Over the same batches, samples or subsamples of both; null where there is nothing to make it of. */
+  readonly interval: Interval | null;
+}
+
+/** `a` minus `b`: one measure of two networks on the same samples in the same batches. */
+export function differenceOf(a: Measured, b: Measured, { level, resamples }: IntervalOptions): MeasuredDifference {
+  const difference = a.value - b.value;
+  return { difference, interval: Number.isFinite(difference) ? intervalOfDifference(a, b, level, resamples) : null };
+}
+
+function intervalOfDifference(a: Measured, b: Measured, level: number, resamples: number): Interval | null {
+  const [mine, other] = [a.evidence, b.evidence];
+  if (mine.of === "batches" && other.of === "batches") {
+    const { batches } = mine;
+    if (batches < 2 || other.batches !== batches) return null;
+    const options = { level, resamples, method: methodFor(batches) } as const;
+    return pairedBootstrapStatistic(batches, mine.statistic, other.statistic, options).interval;
+  }
+  if (mine.of === "samples" && other.of === "samples") {
+    const { length } = mine.terms;
+    if (length < 2 || length !== other.terms.length || !everyFinite(mine.terms) || !everyFinite(other.terms))
+      return null;
+    return pairedBootstrap(mine.terms, other.terms, { level, resamples, method: methodFor(length) }).interval;
+  }
+  if (mine.of === "subsamples" && other.of === "subsamples" && mine.samples === other.samples) {
+    const statistic: ResampledStatistic = (indices) => mine.statistic(indices) - other.statistic(indices);
+    return subsampleInterval(mine.samples, statistic, { level, subsamples: SUBSAMPLES }).interval;
+  }
+  return null;
+}
+
+function rangeOf(terms: ArrayLike<number>): [number, number] {
+  return Array.from(terms).reduce<[number, number]>(
+    ([least, most], term) => [Math.min(least, term), Math.max(most, term)],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+  );
+}
+
+function everyFinite(terms: ArrayLike<number>): boolean {
+  return Array.from(terms).every(Number.isFinite);
+}
+
+/** @throws MeasureError for what is missing */
+function requireSample({ needs, smallestSample }: SampleMeasure, { count, labels, hasInput }: Representations): void {
+  if (needs.includes("labels") && !labels) throw new MeasureError("expected labels of the samples (--y)");
+  if (needs.includes("x") && !hasInput) throw new MeasureError("expected the input of the samples (--x)");
+  if (count < smallestSample) throw new MeasureError(`expected at least ${smallestSample} samples, got ${count}`);
+}
+
+/** Whole numbers as float64, 16-bit floats as float32, which hold them exactly; others as they are. */
+function floating(values: Tensor): Tensor {
+  const { dtype } = values;
+  if (dtype === "float32" || dtype === "float64") return values;
+  return values.to(dtype === "float16" || dtype === "bfloat16" ? "float32" : "float64");
+}
+
+/** Of a whole array: what is no float32 or float64 becomes float32. */
+function inFloat32(values: Tensor): Tensor {
+  return values.dtype === "float32" || values.dtype === "float64" ? values : values.to("float32");
+}
+
+/** Samples of more than three dimensions as vectors: no map and no tokens that a probe could pool. */
+function asImageFeatures(z: Tensor): Tensor {
+  return z.dim > 4 ? z.reshape([z.size(0), -1]) : z.dim === 1 ? z.reshape([-1, 1]) : z;
+}
+
+/** The same classes numbered from 0 without gaps: a part of a set may lack some. */
+function withoutGaps(labels: Tensor): Tensor {
+  const values = labels.toNumbers();
+  const classes = [...new Set(values)].sort((a, b) => a - b);
+  if (classes.at(-1) === classes.length - 1) return labels.clone();
+  const numbers = new Map(classes.map((value, number) => [value, BigInt(number)]));
+  const device = labels.device === "cpu" ? {} : { device: labels.device };
+  return tensor(
+    BigInt64Array.from(values, (value) => numbers.get(value)!),
+    device,
+  );
+}

@@ -1,0 +1,153 @@
+// What can be asked of finished runs: measures of their stages at kept epochs, and probes.
+import { describe, expect, it } from "vitest";
+import { checkpoints, json, results } from "./command.js";
+import { trainedRuns } from "./trained.js";
+
+const trained = trainedRuns();
+
+describe("checkpoint.keep", () => {
+  it("keeps the weights of the epochs that it names beside the newest checkpoints", () => {
+    const epochs = (id: string) => checkpoints(trained.runs, id).filter((name) => name.startsWith("epoch-"));
+    expect(epochs(trained.e2e)).toEqual([0, 1, 2, 3].map((epoch) => `epoch-00000${epoch}.safetensors`));
+    expect(epochs(trained.layerWise)).toEqual(["epoch-000000.safetensors", "epoch-000002.safetensors"]);
+  });
+});
+
+describe("measure --run", () => {
+  it("finds at every kept epoch what the run's own observer found", async () => {
+    const { results: rows } = await trained.told("measure", "nhsic", "--run", trained.e2e, "--epochs", "all", "--batch", "32", "--samples", "64"); // biome-ignore format: one line
+    const observed = results(trained.runs, trained.e2e).filter(({ key }) => key.startsWith("nhsic"));
+    expect(observed).toHaveLength(rows.length);
+    for (const { epoch, stage, key, value, standardError } of observed) {
+      const pair = key === "nhsicXZ" ? "x,z" : "y,z";
+      const row = rows.find(
+        (one: Record<string, unknown>) => one.epoch === epoch && one.stage === stage && one.pair === pair,
+      );
+      expect(row.value, `${epoch} ${stage} ${key}`).toBeCloseTo(value, 9);
+      expect(row.standardError).toBeCloseTo(standardError!, 9);
+      expect(row.interval[0]).toBeLessThan(row.value);
+    }
+  });
+
+  it("takes stages, epochs, splits; two runs on the same batches, stage by stage", async () => {
+    const given = ["--batch", "32", "--stages", "conv2", "fc1"];
+    const one = await trained.told(
+      "measure",
+      "hsic",
+      "--run",
+      trained.e2e,
+      "--epochs",
+      "0,3",
+      "--split",
+      "train",
+      ...given,
+    );
+    expect(one.results.map(({ epoch, stage, pair }: Record<string, unknown>) => [epoch, stage, pair])).toEqual(
+      [0, 3].flatMap((epoch) =>
+        ["x,z", "y,z"].flatMap((pair) => ["conv2", "fc1"].map((stage) => [epoch, stage, pair])),
+      ),
+    );
+    expect(one.batches).toBe(8);
+    const alone = await trained.told("measure", "nhsic", "--run", trained.layerWise, ...given);
+    const both = await trained.told("measure", "nhsic", "--run", trained.e2e, "--against", trained.layerWise, ...given);
+    for (const [at, row] of both.results.entries()) {
+      expect(row.against).toBe(alone.results[at].value);
+      expect(row.difference).toBeCloseTo(row.value - row.against, 12);
+      expect(row.differenceInterval[0]).toBeLessThan(row.difference);
+      expect(row.differenceInterval[1]).toBeGreaterThan(row.difference);
+    }
+    const same = await trained.told("measure", "nhsic", "--run", trained.e2e, "--against", trained.e2e, ...given);
+    for (const row of same.results) expect(row).toMatchObject({ difference: 0, differenceInterval: [0, 0] });
+  });
+
+  it("takes every kind of measure", async () => {
+    const geometry = await trained.told(
+      "measure",
+      "geometry",
+      "--run",
+      trained.e2e,
+      "--stages",
+      "fc1",
+      "--samples",
+      "100",
+    );
+    expect(geometry.results[0]).toMatchObject({ epoch: 3, stage: "fc1", key: expect.any(String) });
+    const probe = await trained.told(
+      "measure",
+      "probe",
+      "--run",
+      trained.e2e,
+      "--against",
+      trained.layerWise,
+      "--stages",
+      "fc1",
+    );
+    expect(probe.results.find(({ key }: { key: string }) => key === "test").differenceInterval).toHaveLength(2);
+    const information = await trained.told("measure", "information", "--run", trained.e2e, "--stages", "fc2", "--set", "epochs=1", "train=64"); // biome-ignore format: one line
+    expect(information.results.map(({ key }: { key: string }) => key)).toContain("informationY");
+    const full = await trained.told("measure", "nhsic", "--run", trained.e2e, "--full", "--stages", "fc2");
+    expect(full.results.map(({ pair }: { pair: string }) => pair)).toEqual(["x,z", "y,z"]);
+  });
+
+  it("says what is not there, and how to get it", async () => {
+    const stages = "conv1, conv2, fc1, fc2";
+    const mistakes: [string[], string | RegExp, number][] = [
+      [
+        ["measure", "nhsic", "--run", trained.layerWise, "--epochs", "1"],
+        `run ${trained.layerWise} has no weights of epoch 1, only of epochs 0, 2 and 3; a run that is trained with checkpoint.keep=all (or =[1,5,20]) keeps them`,
+        1,
+      ],
+      [
+        ["measure", "nhsic", "--run", trained.e2e, "--epochs", "some"],
+        "expected last, all or epochs such as 1,5,20, got some",
+        1,
+      ],
+      [
+        ["measure", "nhsic", "--run", trained.e2e, "--stages", "conv3"],
+        new RegExp(`^run ${trained.e2e} has no stage conv3 \\(stages: ${stages}.*\\); did you mean conv`),
+        1,
+      ],
+      [
+        ["measure", "nhsic", "--run", trained.e2e, "--samples", "129"],
+        `expected 1 to 128 samples of the test images of run ${trained.e2e}, got 129`,
+        1,
+      ],
+      [
+        ["measure", "nhsic", "--run", trained.e2e, "--samples", "64"],
+        /expected at least one batch of 128 samples, got 64/,
+        1,
+      ],
+      [
+        ["measure", "nhsic", "--run", trained.e2e, "--split", "0.5"],
+        /--split: expected test or train of a run's images/,
+        2,
+      ],
+      [["measure", "nhsic", "--run", "nothing"], /nothing/, 2],
+      [["probe", "nothing"], /nothing/, 2],
+    ];
+    for (const [args, message, code] of mistakes) {
+      const finished = await trained.ask(...args, "--json");
+      const { error } = json(finished);
+      if (typeof message === "string") expect(error).toBe(message);
+      else expect(error).toMatch(message);
+      expect(finished.code, error).toBe(code);
+    }
+  });
+});
+
+describe("probe", () => {
+  it("finds what the run's own probe found, and where separability saturates", async () => {
+    const { stages, saturation, epochs } = await trained.told("probe", trained.e2e);
+    const observed = results(trained.runs, trained.e2e).filter(({ key }) => key.startsWith("probeT"));
+    for (const { stage, key, value } of observed.filter(({ key }) => key === "probeTrain" || key === "probeTest")) {
+      expect(stages.find(({ name }: { name: string }) => name === stage)[key], `${stage} ${key}`).toBeCloseTo(value, 9);
+    }
+    const tests = stages.map(({ probeTest }: { probeTest: number }) => probeTest);
+    const first = tests.findIndex((accuracy: number) => accuracy >= Math.max(...tests) - 0.01);
+    expect(saturation).toBe(stages[first].name);
+    expect(epochs).toHaveLength(1);
+    const text = await trained.ask("probe", trained.e2e, "--epochs", "0,3", "--stages", "fc1", "--kind", "knn");
+    expect(text.stdout).toContain(`${trained.e2e}, epoch 0: knn probes, accuracy in %`);
+    expect(text.stdout).toContain("saturated from fc1 on");
+  });
+});
