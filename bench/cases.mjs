@@ -220,6 +220,63 @@ greedyCases.push({
   quick: { count: 4, repeats: 1 },
 });
 
+/** Images of one split that `npm run bench -- --measures` passes through the network; ratios do not depend on it. */
+export const IMAGES = 1280;
+
+/**
+ * `npm run bench -- --measures`: what measures cost beside the forward pass that they look at, and beside PyTorch.
+ * A form's `most` is how many times as long as it stopgrad should take.
+ * @param images - of a split
+ */
+export function measureCases(images = IMAGES) {
+  const settings = { model: { name: "resnet18", width: 64 }, partition: "stage" };
+  const forward = (pass) => ({ own: true, name: "forward", kind: "forward-pass", settings: { ...settings, pass } });
+  const common = { unit: "s", count: 1, warmUp: 0, quick: { repeats: 1 } };
+  const observed = (measure, limits = {}) => {
+    const pass = { images: BATCH, atOnce: BATCH, measure };
+    const title = `forward pass with ${measure} of nine stages with input and label, ${BATCH} images`;
+    const plain = { ...forward(pass), title: "forward pass alone", count: 1, ...limits };
+    return {
+      ...common,
+      name: `${measure}-pass`,
+      title,
+      kind: "observed-pass",
+      settings: { ...settings, pass },
+      forms: [plain],
+      repeats: Math.max(3, Math.floor(images / BATCH)),
+      quick: { repeats: 3 },
+    };
+  };
+  const pass = { images, atOnce: 500 };
+  return [
+    observed("nhsic", { most: 1.5 }),
+    observed("hsic"),
+    observed("cka"),
+    { ...cases.find(({ name }) => name === "nhsic"), name: "nhsic-direct", repeats: 1 },
+    {
+      ...common,
+      name: "probe-collection",
+      title: `what linear probes keep of nine stages, ${images} + ${images} images`,
+      kind: "collection",
+      settings: { ...settings, pass },
+      forms: [
+        { ...forward(pass), title: `forward pass alone, ${images} images`, count: 1, most: 3 },
+        { name: "hooks", title: "PyTorch: forward hooks, the same pooling", count: 1, target: 1 },
+      ],
+      repeats: 3,
+    },
+    {
+      ...common,
+      name: "probe-fits",
+      title: `nine linear probes on those features, to convergence`,
+      kind: "probe-fits",
+      settings: { ...settings, pass },
+      forms: [{ name: "adam", title: "PyTorch: Adam, 100 epochs in batches of 256", count: 1 }],
+      repeats: 3,
+    },
+  ];
+}
+
 export const cases = [
   {
     name: "lenet5",

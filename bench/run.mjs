@@ -24,7 +24,12 @@ const page = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
 const RECORDED = {
   pytorch: /(<!-- recorded -->\n)[\s\S]*?(<!-- end -->)/,
   rules: /(<!-- recorded rules -->\n)[\s\S]*?(<!-- end -->)/,
+  measures: /(<!-- recorded measures -->\n)[\s\S]*?(<!-- end -->)/,
   greedy: /(<!-- recorded greedy -->\n)[\s\S]*?(<!-- end -->)/,
+};
+/** What the peaks of a table are, where it is not what training's are. */
+const PEAK = {
+  measures: "Peak: tensors beside weights and images (of features that are given: beside them), in the last turn.",
 };
 const say = (line) => process.stderr.write(`bench: ${line}\n`);
 
@@ -80,7 +85,7 @@ async function main(argv) {
   const result = document(options, { argv, data, loadAtStart, measured, leftOut, started });
   const markdown = renderMarkdown(result);
   process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : markdown);
-  if (options.record) record(result, markdown);
+  if (options.record) record(result, markdown, options.usualThreads);
 }
 
 /** Everything that was measured and on what. */
@@ -125,10 +130,11 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
     `${machine.cpu}, ${machine.cores} cores, ${threads} thread${threads === 1 ? "" : "s"}, batch ${batch}, ${data}; ` +
       `stopgrad ${versions.stopgrad}, Node ${versions.node}, libtorch ${versions.libtorch}, ${versions.blas}.`,
     "Median of turns taken alternately (lowest–highest); the ratio is the median of the turns' own ratios.",
-    "Peak: tensors of parameters, gradients, optimizer, activations and batch (of nHSIC: beside the features); " +
-      "the data set is not counted. In brackets: without weights and the optimizer's state.",
+    PEAK[table] ??
+      "Peak: tensors of parameters, gradients, optimizer, activations and batch (of nHSIC: beside the features); " +
+        "the data set is not counted. In brackets: without weights and the optimizer's state.",
   ];
-  if (table !== "pytorch") {
+  if (table !== "pytorch" && table !== "measures") {
     notes.push("What a row is beside ran in turns between; a ratio is the median of the turns' own.");
   } else if (pytorch === null) {
     notes.push(`PyTorch was not measured: no Python imports torch (\`${HOW_TO_GET_PYTORCH}\`).`);
@@ -139,12 +145,18 @@ function notesOf({ machine, threads, batch, data, versions, commit, command, cas
         (same ? "the same libtorch file." : `another libtorch (${pytorch.libtorchFile}), so that kernels may differ.`),
     );
   }
-  for (const { name, form, target, ratio, activations, activationsTarget, peak, peakTarget } of cases.flatMap(
+  for (const { name, form, target, ratio, activations, activationsTarget, peak, peakTarget, most } of cases.flatMap(
     ({ name, pytorch }) => pytorch.map((other) => ({ name, ...other })),
   )) {
     if (target !== null) {
       const verdict = ratio.median >= target ? "met" : "missed";
       notes.push(`${name}, ${form}: the target is ${target} times as fast: ${verdict} with ${number(ratio.median)}.`);
+    }
+    if (most !== null) {
+      const verdict = 1 / ratio.median <= most ? "met" : "missed";
+      notes.push(
+        `${name}, ${form}: the target is at most ${most} times as long: ${verdict} with ${number(1 / ratio.median)}.`,
+      );
     }
     if (activationsTarget !== null) {
       const verdict = activations <= activationsTarget ? "met" : "missed";
@@ -204,12 +216,13 @@ function availableBytes() {
   }
 }
 
-function record(result, markdown) {
+/** @param usualThreads - of the table on the page, which another number of threads leaves as it is */
+function record(result, markdown, usualThreads) {
   const cpu = result.machine.cpu
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-|-$/g, "");
-  const threads = result.threads === 1 ? "" : `-${result.threads}-threads`;
+  const threads = result.threads === usualThreads ? "" : `-${result.threads}-threads`;
   const base = join(
     results,
     `${result.date.slice(0, 10)}-${cpu}${threads}${result.table === "pytorch" ? "" : `-${result.table}`}`,
@@ -218,7 +231,7 @@ function record(result, markdown) {
   writeFileSync(`${base}.json`, `${JSON.stringify(result, null, 2)}\n`);
   writeFileSync(`${base}.md`, `# Bench\n\n${markdown}`);
   say(`recorded ${base}.json and .md`);
-  if (result.threads !== 1) return;
+  if (result.threads !== usualThreads) return;
   writeFileSync(
     page,
     readFileSync(page, "utf8").replace(RECORDED[result.table], (_, start, end) => `${start}\n${markdown}\n${end}`),

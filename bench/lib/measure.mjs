@@ -18,7 +18,7 @@ export const running = new Set();
  */
 export async function measureCase(given, { job, python, say }) {
   const common = { ...job, kind: given.kind, settings: given.settings };
-  const prepared = given.kind === "nhsic" ? await prepareFeatures(common, say) : {};
+  const prepared = given.kind in PREPARATIONS ? await prepare(common, say) : {};
   const sides = [
     { name: "stopgrad", title: "stopgrad", form: null, count: given.count, command: stopgradSide },
     ...given.forms
@@ -77,13 +77,16 @@ async function close(contestant) {
   running.delete(contestant);
 }
 
-/** What both sides measure: each stage's output on one batch, as files. */
-async function prepareFeatures(job, say) {
-  say("nhsic: writing the features of nine stages");
-  const contestant = start({ command: stopgradSide }, { ...job, kind: "features" });
+/** Kinds whose sides read features from files: what writes them, nine stages' outputs on one batch or what probes keep. */
+const PREPARATIONS = { nhsic: "features", "probe-fits": "probe-features" };
+
+/** @returns what is told to all sides beside the job */
+async function prepare(job, say) {
+  say(`${job.kind}: writing the features of nine stages`);
+  const contestant = start({ command: stopgradSide }, { ...job, kind: PREPARATIONS[job.kind] });
   try {
-    const { features, labels } = await contestant.ready();
-    return { features, labels };
+    const { environment, ...prepared } = await contestant.ready();
+    return prepared;
   } finally {
     await close(contestant);
   }
@@ -110,6 +113,7 @@ function summarise(given, contestants) {
       activationsTarget: other.side.activations ?? null,
       peak: shareOf(stopgrad.ready.peakBytes, other.ready.peakBytes),
       peakTarget: other.side.peak ?? null,
+      most: other.side.most ?? null,
       ...figures(other),
       environment: other.ready.environment,
       // How many times as fast stopgrad is, turn by turn.
@@ -122,8 +126,9 @@ function summarise(given, contestants) {
   };
 }
 
-function figures({ side, samples, ready }) {
-  const { peakBytes, activationBytes = null } = ready;
+/** Bytes are those of warming up, or of the last turn where that says them. */
+function figures({ side, samples, ready, last }) {
+  const { peakBytes, activationBytes = null } = { ...ready, ...last };
   return { ...spread(samples), samples, count: side.count, peakBytes, activationBytes };
 }
 

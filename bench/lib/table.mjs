@@ -6,6 +6,7 @@ const MEBIBYTE = 2 ** 20;
 export function renderMarkdown(result) {
   if (result.table === "rules") return renderRules(result);
   if (result.table === "greedy") return renderGreedy(result);
+  if (result.table === "measures") return renderMeasures(result);
   const header = [
     "case",
     "PyTorch's form",
@@ -70,6 +71,28 @@ function renderGreedy({ cases, notes }) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   const rule = header.map((_, column) => (column < 1 ? "---" : "--:"));
   return [line(header), line(rule), ...rows.map(line), "", ...notes.map((note) => `- ${note}`), ""].join("\n");
+}
+
+/** One row a measure and what it is beside: seconds of both, how many times as long it takes, peaks. */
+function renderMeasures({ cases, notes }) {
+  const header = ["measured", "s", "beside", "s", "times as long", "at most", "peak MiB", "beside's"];
+  const rows = cases.flatMap((one) => {
+    const mine = [one.title, value(one.stopgrad, "s")];
+    if (one.pytorch.length === 0) return [[...mine, "–", "–", "–", "–", bytes(one.stopgrad), "–"]];
+    return one.pytorch.map((other) => {
+      const most = other.most ?? (other.target === null ? null : 1 / other.target);
+      const longer = ratio(inverse(other.ratio));
+      const limit = most === null ? "–" : number(most);
+      return [...mine, other.title, value(other, "s"), longer, limit, bytes(one.stopgrad), bytes(other)];
+    });
+  });
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  const rule = header.map((_, column) => (column === 0 || column === 2 ? "---" : "--:"));
+  return [line(header), line(rule), ...rows.map(line), "", ...notes.map((note) => `- ${note}`), ""].join("\n");
+}
+
+function inverse({ median, min, max }) {
+  return { median: 1 / median, min: 1 / max, max: 1 / min };
 }
 
 /**

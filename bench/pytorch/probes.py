@@ -1,21 +1,13 @@
-"""Linear probes as they are usually written: a linear layer a stage, trained by Adam on cached features, standardised.
+"""Linear probes as they are usually written: a linear layer a stage on cached features, standardised, trained by Adam for
+100 epochs in batches of 256; whether it has converged is not asked."""
 
-    python3 probes.py FOLDER [--threads 2] [--epochs 100] [--batch 256]
-
-FOLDER holds <stage>-train.npy and <stage>-test.npy [N, D] for stages 0, 1, ..., labels-train.npy and labels-test.npy.
-Prints JSON: seconds in all, and for each stage seconds, training and test accuracy."""
-
-import argparse
-import json
 import pathlib
-import time
 
 import numpy
 import torch
 
-
-def load(folder, name):
-    return torch.from_numpy(numpy.load(folder / f"{name}.npy"))
+EPOCHS = 100
+BATCH = 256
 
 
 def standardise(train, test):
@@ -23,11 +15,11 @@ def standardise(train, test):
     return (train - centre) / deviation, (test - centre) / deviation
 
 
-def fit(train, labels, classes, epochs, batch):
+def fit(train, labels, classes, epochs):
     layer = torch.nn.Linear(train.shape[1], classes)
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3, weight_decay=1e-4)
     for _ in range(epochs):
-        for chosen in torch.randperm(len(train)).split(batch):
+        for chosen in torch.randperm(len(train)).split(BATCH):
             optimizer.zero_grad(set_to_none=True)
             torch.nn.functional.cross_entropy(layer(train[chosen]), labels[chosen]).backward()
             optimizer.step()
@@ -39,27 +31,32 @@ def accuracy(layer, x, labels):
         return (layer(x).argmax(1) == labels).double().mean().item()
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--batch", type=int, default=256)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    torch.manual_seed(0)
-    train_labels, test_labels = load(given.folder, "labels-train"), load(given.folder, "labels-test")
-    classes = int(train_labels.max()) + 1
-    stages = []
-    while (given.folder / f"{len(stages)}-train.npy").exists():
-        at = len(stages)
-        features = load(given.folder, f"{at}-train"), load(given.folder, f"{at}-test")
-        start = time.perf_counter()
+class Probes:
+    def __init__(self, job):
+        folder = pathlib.Path(job["directory"])
+
+        def load(name):
+            return torch.from_numpy(numpy.load(folder / f"{name}.npy"))
+
+        self.classes = job["data"]["classes"]
+        self.labels = load("labels-train"), load("labels-test")
+        self.stages = [(load(f"{at}-train"), load(f"{at}-test")) for at in range(job["stages"])]
+
+    def warm_up(self):
+        """An epoch of the last stage."""
+        self.probe(self.stages[-1], 1)
+        return {"peakBytes": None}
+
+    def run(self, times):
+        for _ in range(times):
+            for features in self.stages:
+                self.probe(features, EPOCHS)
+        return {"units": times}
+
+    def probe(self, features, epochs):
         train, test = standardise(*features)
-        layer = fit(train, train_labels, classes, given.epochs, given.batch)
-        found = {"train": accuracy(layer, train, train_labels), "test": accuracy(layer, test, test_labels)}
-        stages.append({"seconds": time.perf_counter() - start, **found})
-    print(json.dumps({"torch": torch.__version__, "seconds": sum(s["seconds"] for s in stages), "stages": stages}))
+        layer = fit(train, self.labels[0], self.classes, epochs)
+        return accuracy(layer, train, self.labels[0]), accuracy(layer, test, self.labels[1])
 
-
-main()
+    def untimed(self):
+        return {}

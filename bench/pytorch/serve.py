@@ -37,6 +37,14 @@ def create(job):
         from compare import Compare
 
         return Compare(job)
+    if job["kind"] == "collection":
+        from collection import Collection
+
+        return Collection(job)
+    if job["kind"] == "probe-fits":
+        from probes import Probes
+
+        return Probes(job)
     from nhsic import Nhsic
 
     return Nhsic(job)

@@ -17,7 +17,7 @@ export function loadSet({ data, settings: { device = "cpu" } }) {
 }
 
 /** Settings with every default, as from an experiment file. */
-export function settingsOf({ settings: { gigaflopsPerImage, augment = {}, ...settings }, batch, seed }) {
+export function settingsOf({ settings: { gigaflopsPerImage, pass, augment = {}, ...settings }, batch, seed }) {
   const optimizer = { name: "adam", learningRate: 5e-4 };
   const tree = { data: { name: "cifar10", batch, augment }, optimizer, epochs: 1, seeds: [seed], ...settings };
   return settingsSchema.expand(documentFromTree(tree, "bench")).runs[0];

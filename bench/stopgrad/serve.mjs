@@ -8,6 +8,7 @@ import { Compare, FirstStep, Help } from "./commands.mjs";
 import { Features } from "./features.mjs";
 import { Nhsic } from "./nhsic.mjs";
 import { Products, Scalars } from "./operators.mjs";
+import { Collection, ForwardPass, ObservedPass, ProbeFeatures, ProbeFits } from "./passes.mjs";
 import { Pipeline } from "./pipeline.mjs";
 import { Training } from "./training.mjs";
 
@@ -21,6 +22,11 @@ const kinds = {
   help: Help,
   "first-step": FirstStep,
   compare: Compare,
+  "forward-pass": ForwardPass,
+  "observed-pass": ObservedPass,
+  collection: Collection,
+  "probe-features": ProbeFeatures,
+  "probe-fits": ProbeFits,
 };
 const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 

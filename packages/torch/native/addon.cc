@@ -56,6 +56,19 @@ int64_t deviceCount(at::DeviceType type) {
   }
 }
 
+int toThreads(const Napi::Value& value) {
+  const int64_t threads = toInteger(value, "threads");
+  if (threads < 1 || threads > 4096)
+    throw UsageError("expected threads in 1 to 4096, got " + std::to_string(threads));
+  return static_cast<int>(threads);
+}
+
+/** Debian's OpenBLAS has threads of its own, which libtorch does not know of. Nothing where the BLAS is another. */
+void setBlasThreads(int threads) {
+  static const auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+  if (set) set(threads);
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Environment());
 
@@ -77,14 +90,13 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
     return Napi::Number::New(info.Env(), at::get_num_threads());
   });
   define(env, exports, "setThreads", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
-    const int64_t threads = toInteger(info[0], "threads");
-    if (threads < 1 || threads > 4096)
-      throw UsageError("expected threads in 1 to 4096, got " + std::to_string(threads));
-    at::set_num_threads(static_cast<int>(threads));
-    // Debian's OpenBLAS has threads of its own, which libtorch does not know of.
-    static const auto setBlasThreads =
-        reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-    if (setBlasThreads) setBlasThreads(static_cast<int>(threads));
+    const int threads = toThreads(info[0]);
+    at::set_num_threads(threads);
+    setBlasThreads(threads);
+    return info.Env().Undefined();
+  });
+  define(env, exports, "setBlasThreads", [](const Napi::CallbackInfo& info, Environment&) -> Napi::Value {
+    setBlasThreads(toThreads(info[0]));
     return info.Env().Undefined();
   });
 

@@ -111,6 +111,7 @@ export {
   setCacheLimit,
   setThreads,
   version,
+  withOneBlasThread,
 } from "./runtime.js";
 export { keep, scope } from "./scope.js";
 export { Buffer, elementSize, Parameter, Tensor, type TensorArray } from "./tensor.js";

@@ -30,6 +30,7 @@ export interface Native {
   cudaDevices(): number;
   threads(): number;
   setThreads(threads: number): void;
+  setBlasThreads(threads: number): void;
 
   fromBytes(bytes: NodeJS.TypedArray, dtype: DType, shape: readonly number[]): Handle;
   toBytes(tensor: Handle): ArrayBuffer;

@@ -22,6 +22,23 @@ export function setThreads(threads: number): void {
   native().setThreads(threads);
 }
 
+/**
+ * Runs `work` with one thread in OpenBLAS, for the whole process; other libraries take no notice. A factorization of a small
+ * matrix is then quicker, much so on a busy machine, where its threads wait for each other at every step, and its
+ * rounding does not depend on the number of threads. Afterwards OpenBLAS has as many as `getThreads()` says.
+ * @returns what `work` returns, which must not be a promise: the threads are set again when `work` has returned
+ */
+export function withOneBlasThread<T>(work: () => T): T {
+  const threads = getThreads();
+  if (threads === 1) return work();
+  native().setBlasThreads(1);
+  try {
+    return work();
+  } finally {
+    native().setBlasThreads(threads);
+  }
+}
+
 /** Number of CUDA devices that libtorch can use; 0 where it was built without CUDA. */
 export function cudaDevices(): number {
   return native().cudaDevices();

@@ -140,6 +140,29 @@ describe("facts and settings", () => {
     expect(torch.getThreads()).toBe(before);
   });
 
+  it("factorizes on one thread of OpenBLAS to the bits of one thread, and gives the threads back", () => {
+    const before = torch.getThreads();
+    const matrix = torch.scope(() => {
+      const rows = torch.randn([128, 300], { generator: new torch.Generator(2), dtype: "float64" });
+      return rows.matmul(rows.t());
+    });
+    const inverse = () => torch.scope(() => torch.choleskyInverse(torch.linalgCholesky(matrix)).toNumbers());
+    torch.setThreads(1);
+    const expected = torch.withOneBlasThread(inverse);
+    torch.setThreads(2);
+    const [alone, together] = [torch.withOneBlasThread(inverse), inverse()];
+    expect(alone).toEqual(expected);
+    // Another order of sums, so that the threads are seen to have come back.
+    if (torch.blasLibrary() === "openblas") expect(together).not.toEqual(expected);
+    expect(() => torch.withOneBlasThread(() => torch.ones([2, 2]).matmul(torch.ones([3, 3])))).toThrow(
+      torch.TorchError,
+    );
+    if (torch.blasLibrary() === "openblas") expect(inverse()).toEqual(together);
+    expect(torch.getThreads()).toBe(2);
+    torch.setThreads(before);
+    matrix.dispose();
+  });
+
   it("tells versions and devices", () => {
     expect(torch.version()).toMatch(/^\d+\.\d+/);
     expect(torch.configuration()).toMatch(/threads/i);

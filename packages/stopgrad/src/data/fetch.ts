@@ -1,11 +1,12 @@
 // Downloads the official files of a set: size and checksum verified, a broken transfer continued where it stopped, and
 // the file in place only when it is whole. Node's http and https, because fetch() may unpack .gz files on the way.
 import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { get as httpGet, type IncomingMessage } from "node:http";
 import { get as httpsGet } from "node:https";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { makeFolder } from "../folders.js";
 import { DatasetError, type RemoteFile } from "./dataset.js";
 import { looksLikePage, md5 } from "./files.js";
 
@@ -58,7 +59,7 @@ export async function fetchFile(set: string, file: RemoteFile, options: FetchOpt
   const part = `${path}.part`;
   try {
     if ((await sizeOf(path)) === file.bytes && (await md5(path)) === file.md5) return { ...fetched, status: "present" };
-    await mkdir(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     await complete(set, file, url, path, part, options);
     const found = await md5(part);
     if (found !== file.md5) {

@@ -2,19 +2,10 @@
 // A file appears under its name only when all of them are whole; until then they are temporary files in the same folder,
 // which a process that is killed leaves behind under names that begin with a dot and end with `.tmp`.
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { amax, FileFormatError, readNpy, saveSafetensors, scope, type Tensor, writeNpz } from "@stopgrad/torch";
+import { makeFolder } from "../folders.js";
 import { describeSystemError } from "../system-error.js";
 import type { Representations } from "./representations.js";
 import { TrainedNetworkError } from "./trained-network.js";
@@ -63,7 +54,7 @@ export interface WrittenArray {
 export async function writeActivations(source: Representations, options: ActivationOptions): Promise<WrittenArray[]> {
   const { folder, dtype, format, breathe, origin } = options;
   const { names, shapes, count, labels } = source;
-  makeFolder(folder);
+  makeOutputFolder(folder);
   let inputShape: readonly number[] = [];
   source.pass(0, 1, (x) => {
     inputShape = x!.shape.slice(1);
@@ -206,9 +197,9 @@ function npyHeader(dtype: ActivationType | "int64", shape: readonly number[]): B
   return Buffer.concat([start, Buffer.from(`${text.padEnd(length - 1)}\n`, "latin1")]);
 }
 
-function makeFolder(folder: string): void {
+function makeOutputFolder(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw new FileFormatError(folder, describeSystemError(error) ?? (error as Error).message, { cause: error });
   }

@@ -8,7 +8,7 @@
 // Weights of chosen epochs are kept beside them for measures (`checkpoint.keep`), without optimizer and generators: under
 // names of their own, so that no newer checkpoint takes their place.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import {
   FileFormatError,
@@ -18,6 +18,7 @@ import {
   scope,
   type Tensor,
 } from "@stopgrad/torch";
+import { makeFolder } from "../folders.js";
 import type { ModuleMemory, StageSummary } from "../store/records.js";
 import type { CheckpointSettings } from "./run-settings.js";
 
@@ -148,7 +149,7 @@ export function savedWeights(runDirectory: string, stepsPerEpoch: () => number):
 
 /** Writes tensors with where the run stands and checksums. */
 function write(path: string, tensors: ReadonlyMap<string, Tensor>, state: TrainingState, identity: string): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const text = JSON.stringify(state);
   const metadata = {
     "stopgrad.state": text,

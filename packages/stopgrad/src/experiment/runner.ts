@@ -1,10 +1,11 @@
 // Runs side by side: each in a worker process of its own, its events stored here. This process is the store's only
 // writer for its runs; a run that is already done is not done again, one that was interrupted goes on.
 import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
+import { makeFolder } from "../folders.js";
 import { type RunOrigin, type RunRecord, type Store, StoreError } from "../store/index.js";
 import { describeSystemError } from "../system-error.js";
 import { newestCheckpoint } from "./checkpoint.js";
@@ -214,7 +215,7 @@ async function trainOne(run: PlannedRun, workers: Set<ChildProcess>, options: Ru
       store.deleteMetricsAfter(id, -1);
       rmSync(directory, { recursive: true, force: true });
     }
-    mkdirSync(directory, { recursive: true });
+    makeFolder(directory);
     writeSettings(join(directory, "settings.yaml"), stringify(settings));
     const job: TrainingJob = {
       settings,

@@ -1,5 +1,5 @@
 // Normalised HSIC: the estimate behind the information plane.
-import { choleskyInverse, linalgCholesky, mul, scope, type Tensor } from "@stopgrad/torch";
+import { choleskyInverse, linalgCholesky, mul, scope, type Tensor, withOneBlasThread } from "@stopgrad/torch";
 import { z } from "zod";
 import { asRows, centre, gramMatrix, identityLike, kernelOptions, labelGram } from "./kernels.js";
 import { MeasureError, type PairMeasure } from "./measure.js";
@@ -49,11 +49,24 @@ export const nhsic: PairMeasure = {
 function normalise(centred: Tensor, epsilon: number): Tensor {
   const ridge = epsilon * centred.size(0);
   const identity = identityLike(centred);
+  const ridged = centred.add(identity.mul(ridge));
+  // Threads only wait for each other on so few rows.
+  const inverse =
+    centred.size(0) <= ROWS_FOR_ONE_THREAD
+      ? withOneBlasThread(() => inverted(ridged, epsilon))
+      : inverted(ridged, epsilon);
+  return identity.sub_(inverse.mul_(ridge));
+}
+
+const ROWS_FOR_ONE_THREAD = 512;
+
+/** @throws MeasureError for a matrix that has no Cholesky factor */
+function inverted(ridged: Tensor, epsilon: number): Tensor {
   let factor: Tensor;
   try {
-    factor = linalgCholesky(centred.add(identity.mul(ridge)));
+    factor = linalgCholesky(ridged);
   } catch {
     throw new MeasureError(`the Gram matrix is not positive definite at epsilon ${epsilon}; use a larger epsilon`);
   }
-  return identity.sub_(choleskyInverse(factor).mul_(ridge));
+  return choleskyInverse(factor);
 }

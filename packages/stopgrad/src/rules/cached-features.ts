@@ -1,6 +1,6 @@
 // A frozen part's outputs for every training image, computed once: what asynchronous training learns from. They are
 // kept in files of the run's folder and mapped into memory, because they may be larger than it.
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import {
   cat,
@@ -14,6 +14,7 @@ import {
   tensor,
 } from "@stopgrad/torch";
 import { slice } from "../data/loader.js";
+import { makeFolder } from "../folders.js";
 import type { TrainingData } from "./rule.js";
 
 /** Images a file holds at most. */
@@ -31,7 +32,7 @@ export class CachedFeatures {
   constructor(data: TrainingData, forward: (images: Tensor) => Tensor, breathe: () => void) {
     this.#folder = join(data.scratch, "cached-features");
     rmSync(this.#folder, { recursive: true, force: true });
-    mkdirSync(this.#folder, { recursive: true });
+    makeFolder(this.#folder);
     const files: Tensor[] = [];
     try {
       for (let start = 0; start < data.set.count; start += IMAGES_A_FILE) {

@@ -5,7 +5,7 @@ import { Generator, memory, randn, resetPeakBytes, scope, type Tensor, tensor } 
 import { describe, expect, test } from "vitest";
 import { cka } from "../../src/measures/cka.js";
 import { hsic } from "../../src/measures/hsic.js";
-import { centre, gramMatrix, type KernelSettings, uCentre } from "../../src/measures/kernels.js";
+import { centre, gramMatrix, type KernelSettings, squaredDistances, uCentre } from "../../src/measures/kernels.js";
 import type { PairMeasure } from "../../src/measures/measure.js";
 import { nhsic } from "../../src/measures/nhsic.js";
 
@@ -222,3 +222,27 @@ describe("other kernels", () => {
     });
   });
 });
+
+test.each([
+  [33, 9000],
+  [128, 3072],
+  [127, 4099],
+  [1000, 300],
+])(
+  "distances of %i large samples of %i features, whose products are taken in halves, are those of one product",
+  (count, features) => {
+    scope(() => {
+      const rows = randn([count, features], { generator: new Generator(1) });
+      const wide = rows.to("float64");
+      const centred = wide.sub(wide.mean([0], { keepDim: true }));
+      const products = centred.matmul(centred.t());
+      const norms = centred.mul(centred).sum([1]);
+      const expected = norms.unsqueeze(0).add(norms.unsqueeze(1)).sub(products.mul(2));
+      const distances = squaredDistances(rows);
+      const largest = distances.sub(expected).abs().amax().item() as number;
+      expect(largest).toBeLessThan(1e-12 * (expected.amax().item() as number));
+      const linear = gramMatrix(rows, { kernel: "linear", sigma: 5, width: "scaled", distance: "squared" });
+      expect(linear.sub(products).abs().amax().item()).toBeLessThan(1e-12 * (products.amax().item() as number));
+    });
+  },
+);
