@@ -45,7 +45,7 @@ const ROUNDING = 1e-14;
  * - `L` = log C − E log P + E log A, at least 0: the loss of infinitely many samples, T = 2 σ²
  * - `Lbar` = log C − log E P + log E A, at most log C
  * - `J` = log E A − E log A, at least 0
- * - `hsicYZ` = (E P − E A) / C, in [0, (C − 1)/C²]: HSIC(Y, Z) with linear label kernel (lemma 1). For equal class sizes it
+ * - `populationHsic` = (E P − E A) / C, in [0, (C − 1)/C²]: HSIC(Y, Z) with linear label kernel (lemma 1). For equal class sizes it
  *   is measure `hsic` with `estimator: v-statistic`
  * - `smallestKernel`: c, the smallest k of two samples, in [0, 1]
  * - `bound` = log C − (C / c) HSIC(Y, Z), at most log C; −∞ where c is below the smallest float64
@@ -80,7 +80,7 @@ export const entanglement: SampleMeasure = {
     { key: "L", title: "population soft nearest neighbour loss L (nats)" },
     { key: "Lbar", title: "L with logarithms of means, Lbar (nats)" },
     { key: "J", title: "Jensen gap J of the mean kernel (nats)" },
-    { key: "hsicYZ", title: "HSIC with the label, classes weighing the same" },
+    { key: "populationHsic", title: "HSIC with the label, classes weighing the same" },
     { key: "smallestKernel", title: "smallest kernel value c" },
     { key: "bound", title: "lower bound log C − (C/c) HSIC (nats)" },
     { key: "slack", title: "L + J − bound, never below 0 (nats)" },
@@ -214,7 +214,7 @@ function theorem(kernel: MeanKernel, classes: Classes) {
     L: { value: L, terms },
     Lbar: { value: entropyLimit - logRatio },
     J: { value: J },
-    hsicYZ: { value: gain / classes.count },
+    populationHsic: { value: gain / classes.count },
     smallestKernel: { value: kernel.smallest },
     bound: { value: bound },
     slack: { value: jensenGap(same, meanSame) + Math.max(0, fall - logRatio) },

@@ -69,7 +69,7 @@ test("two points in two classes, by hand", () => {
   expect(found.L).toBeCloseTo(Math.log(2) + Math.log((1 + k) / 2), 14);
   expect(found.Lbar).toBeCloseTo(found.L!, 14);
   expect(found.J).toBeCloseTo(0, 15);
-  expect(found.hsicYZ).toBeCloseTo((1 - k) / 4, 14);
+  expect(found.populationHsic).toBeCloseTo((1 - k) / 4, 14);
   expect(found.smallestKernel).toBeCloseTo(k, 14);
   expect(found.bound).toBeCloseTo(Math.log(2) - (1 - k) / 2 / k, 13);
 });
@@ -80,7 +80,7 @@ describe("limits", () => {
   test("a constant representation has L = Lbar = bound = log C, no HSIC, no slack", () => {
     const found = measure(rows(four.map(() => [0.1, 7, -3e5])), four);
     for (const key of ["L", "Lbar", "bound", "entropyLimit"]) expect(found[key]).toBeCloseTo(Math.log(4), 14);
-    for (const key of ["J", "hsicYZ", "slack", "margin"]) expect(Math.abs(found[key]!)).toBeLessThan(1e-14);
+    for (const key of ["J", "populationHsic", "slack", "margin"]) expect(Math.abs(found[key]!)).toBeLessThan(1e-14);
     // Sample i of class c has N − 1 neighbours alike, N_c − 1 of its class; the last is alone.
     const expected = (3 * Math.log(7 / 2) + 4 * Math.log(7)) / 7;
     expect(found.snn).toBeCloseTo(expected, 14);
@@ -91,7 +91,7 @@ describe("limits", () => {
     const found = measure(rows(four.map((label) => [1e6 * label])), four);
     expect(found.snn).toBe(0);
     expect(found.L).toBeCloseTo(0, 14);
-    expect(found.hsicYZ).toBeCloseTo(3 / 16, 14);
+    expect(found.populationHsic).toBeCloseTo(3 / 16, 14);
     expect(found.smallestKernel).toBe(0);
     expect(found.bound).toBe(Number.NEGATIVE_INFINITY);
     expect(found.slack).toBe(Number.POSITIVE_INFINITY);
@@ -99,7 +99,7 @@ describe("limits", () => {
 
   test("classes with the same points have no HSIC, however small c is: the bound is log C", () => {
     const found = measure(rows([[0], [1000], [0], [1000]]), [0, 0, 1, 1]);
-    expect(found.hsicYZ).toBe(0);
+    expect(found.populationHsic).toBe(0);
     expect(found.bound).toBe(Math.log(2));
     expect(found.L).toBeCloseTo(Math.log(2), 14);
     expect(found.slack).toBe(0);
@@ -115,7 +115,7 @@ describe("limits", () => {
   test("equal samples have no median width: what needs no kernel is left", () => {
     const labels = [0, 0, 1, 1];
     const found = measure(rows([[1], [1], [1], [1]]), labels, { sigma: "median", temperature: 1 });
-    for (const key of ["L", "Lbar", "J", "hsicYZ", "smallestKernel", "bound", "slack", "margin"]) {
+    for (const key of ["L", "Lbar", "J", "populationHsic", "smallestKernel", "bound", "slack", "margin"]) {
       expect([key, found[key]]).toEqual([key, Number.NaN]);
     }
     expect(found.snn).toBeCloseTo(Math.log(3), 14);
@@ -165,10 +165,10 @@ describe("lemma 1 and theorem 4 on 600 hostile representations", () => {
       // Squared distances from inner products are off by 1e-15 or so of the squared norms, and k by that over 2 σ².
       const tolerance = Math.max(1e-12, 1e-15 * farthest);
       const classes = new Set(labels).size;
-      expect(Math.abs(found.hsicYZ! - hsicOfAll), name).toBeLessThan(tolerance);
-      expect(Math.abs(found.hsicYZ! - (positive - everything) / classes), name).toBeLessThan(tolerance);
-      expect(found.hsicYZ, name).toBeGreaterThanOrEqual(0);
-      expect(found.hsicYZ, name).toBeLessThanOrEqual((classes - 1) / classes ** 2 + 1e-14);
+      expect(Math.abs(found.populationHsic! - hsicOfAll), name).toBeLessThan(tolerance);
+      expect(Math.abs(found.populationHsic! - (positive - everything) / classes), name).toBeLessThan(tolerance);
+      expect(found.populationHsic, name).toBeGreaterThanOrEqual(0);
+      expect(found.populationHsic, name).toBeLessThanOrEqual((classes - 1) / classes ** 2 + 1e-14);
       expectClose([found.smallestKernel!], [smallest], tolerance);
       expect(found.J, name).toBeGreaterThanOrEqual(0);
       expect(found.L, name).toBeGreaterThanOrEqual(0);
@@ -222,13 +222,13 @@ function byPairs(z: readonly (readonly number[])[], labels: readonly number[], s
   };
 }
 
-test("equal class sizes: hsicYZ is measure hsic as a V-statistic", () => {
+test("equal class sizes: populationHsic is measure hsic as a V-statistic", () => {
   scope(() => {
     const labels = Array.from({ length: 60 }, (_, i) => i % 5);
     const z = randn([60, 7], { generator: new Generator(3), dtype: "float64" });
     const options = { sigma: 2, distance: "squared", estimator: "v-statistic" };
     const reference = hsic.combine(hsic.labelFactor(int64(labels), options), hsic.factor(z, options), options);
-    expect(Math.abs(measure(z, labels, { sigma: 2 }).hsicYZ! - reference)).toBeLessThan(1e-12);
+    expect(Math.abs(measure(z, labels, { sigma: 2 }).populationHsic! - reference)).toBeLessThan(1e-12);
   });
 });
 
@@ -260,7 +260,7 @@ test("blocks of rows give what all rows at once give", () => {
       measure(rows(points), labels.slice(0, 70), { sigma: 0.5 }),
       measure(rows(many), labels, { sigma: 0.5 }),
     ];
-    for (const key of ["L", "Lbar", "J", "hsicYZ", "smallestKernel"]) expect(all[key]).toBeCloseTo(few[key]!, 11);
+    for (const key of ["L", "Lbar", "J", "populationHsic", "smallestKernel"]) expect(all[key]).toBeCloseTo(few[key]!, 11);
   });
 });
 
