@@ -85,7 +85,13 @@ function page(
         plane.length === 0
           ? "<p>nHSIC was not measured in these runs, so there is no information plane to show. " +
             "<code>observe: { nhsic: { every: 1 } }</code> in the experiment file measures it.</p>"
-          : [howToRead, ...plane, ...table("information-plane"), ...table("plane-over-stages")].join("\n"),
+          : [
+              howToRead,
+              ...plane,
+              ...table("information-plane"),
+              ...table("plane-over-stages"),
+              ...table("plane-differences"),
+            ].join("\n"),
     },
     { id: "dynamics", title: "nHSIC over epochs", content: chart("nhsic-over-epochs").join("\n") },
     {
@@ -94,6 +100,11 @@ function page(
       content: [...chart("learning-curves"), ...chart("linear-separability")].join("\n"),
     },
     { id: "information", title: "Information over depth", content: chart("information").join("\n") },
+    {
+      id: "measures",
+      title: "Measures of the representations",
+      content: [...chart("measures"), ...table("measures")].join("\n"),
+    },
     {
       id: "cost",
       title: "Cost",

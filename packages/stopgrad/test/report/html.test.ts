@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { renderReport } from "../../src/report/index.js";
+import { compareRuns, renderReport, reportCharts, reportTables } from "../../src/report/index.js";
 import { greedyVariants, syntheticRuns, twoVariants } from "./synthetic.js";
 
 /** Tags of a page outside its scripts and styles. */
@@ -67,6 +67,25 @@ describe("the report page", () => {
     expect(html).toContain("Context paths that were selected");
     expect(html).not.toContain("<img");
     expect(html.match(/<script[\s>]/g)).toHaveLength(html.match(/<\/script>/g)!.length);
+  });
+
+  it("leaves no chart and no table out", async () => {
+    const runs = syntheticRuns({ seeds: [1, 2], epochs: 2, information: true, probes: true });
+    for (const { record } of runs) {
+      const { stages } = record.summary!;
+      for (const [at, stage] of stages.entries())
+        stage.measures = { effectiveRank: 10 - at + record.seed, ksgYZ: null };
+    }
+    const comparison = compareRuns(runs);
+    const html = await renderReport(runs, { interactive: false });
+    const charts = reportCharts(comparison).map(({ name }) => name);
+    expect(charts).toContain("measures");
+    for (const name of charts) expect(html).toContain(`data-chart="${name}"`);
+    const tables = reportTables(comparison).map(({ title }) => title);
+    expect(tables).toContain("Differences in the information plane");
+    expect(tables).toContain("Measures of the representations");
+    for (const title of tables) expect(html).toContain(title);
+    expect(html).toContain("effective rank");
   });
 
   it("says that nHSIC is missing, lists failures, and works with nothing at all", async () => {

@@ -26,6 +26,11 @@ export function partsIn(memories: readonly (MemorySummary | null)[]): MemoryPart
   return memoryParts.filter((part) => part === "activations" || modules.some((module) => module[part] > 0));
 }
 
+/** What is alive for a while only: maps on their way, what is computed again, gradients of features. */
+function passing(module: ModuleMemory): number {
+  return Math.max(0, module.peak - memoryParts.reduce((sum, part) => sum + module[part], 0));
+}
+
 /** A row a variant: peak of a step, what is there all the time, and its largest module; no rows where no run has it. */
 export function memoryTable(comparison: Comparison): Table {
   const all = comparison.variants.map((variant) => ({
@@ -48,6 +53,7 @@ export function memoryTable(comparison: Comparison): Table {
       { text: largest?.module ?? nothing, data: [largest?.module ?? null] },
       bytesCell(largest?.peak ?? null, unit),
       ...parts.map((part) => bytesCell(largest?.[part] ?? null, unit)),
+      bytesCell(largest && passing(largest), unit),
     ];
   });
   return {
@@ -62,13 +68,16 @@ export function memoryTable(comparison: Comparison): Table {
       { title: "largest module", align: "left", fields: ["largestModule"] },
       bytesColumn("its peak", unit, "largestModulePeakBytes"),
       ...parts.map((part) => bytesColumn(part, unit, `largestModule${capitalised(part)}Bytes`)),
+      bytesColumn("passing", unit, "largestModulePassingBytes"),
     ],
     rows: known ? rows : [],
     notes: [
       "Peak of a step: most bytes of live tensors, mean over seeds. Parameters: of all networks, heads and contexts among " +
         "them, with running statistics. The largest module is the one with the highest peak: most bytes that were alive " +
         "while it learned, beyond what was before it; the columns after it are what of that it stores for its backward " +
-        "pass: its stages' activations, and what its head with the loss, its context and its decoder store.",
+        "pass: its stages' activations, and what its head with the loss, its context and its decoder store. Passing: the " +
+        "rest of its peak, alive for a while only: maps on their way, activations of contexts and of checkpointed " +
+        "segments while they are computed again, gradients of features.",
     ],
   };
 }
@@ -88,6 +97,7 @@ export function moduleMemoryTable(comparison: Comparison): Table {
       textCell(variant.label),
       textCell(module.module),
       ...parts.map((part) => bytesCell(module[part], unit)),
+      bytesCell(passing(module), unit),
       { ...bytesCell(module.peak, unit), ...(module === largest && memory.modules.length > 1 ? { best: true } : {}) },
     ]);
   });
@@ -98,12 +108,13 @@ export function moduleMemoryTable(comparison: Comparison): Table {
       { title: "variant", align: "left", fields: ["variant"] },
       { title: "module", align: "left", fields: ["module"] },
       ...parts.map((part) => bytesColumn(part, unit, `${part}Bytes`)),
+      bytesColumn("passing", unit, "passingBytes"),
       bytesColumn("peak", unit, "peakBytes"),
     ],
     rows: several ? rows : [],
     notes: [
-      "What each module stores between its forward and its backward pass, and the most that was alive while it learned. In " +
-        "bold: the module that decides the variant's peak.",
+      "What each module stores between its forward and its backward pass, what is alive for a while only (passing), and the " +
+        "most that was alive while it learned. In bold: the module that decides the variant's peak.",
     ],
   };
 }

@@ -113,7 +113,7 @@ export function resultsTable(comparison: Comparison): Table {
     markBest(
       rows,
       5,
-      means(({ memory }) => memory),
+      all.map(({ variant, memory }) => (isParallel(variant) ? null : (memory?.mean ?? null))),
       -1,
       inBytes,
     );
@@ -140,6 +140,13 @@ export function resultsTable(comparison: Comparison): Table {
         ? " Speed is that of a step: the variants are not trained for the same number of epochs (see the costs)."
         : ""),
   ];
+  const parallel = variants.filter(isParallel).map(({ label }) => label);
+  if (parallel.length > 0) {
+    notes.push(
+      `Modules of ${joinWords(parallel)} learned in processes of their own: the peak is that of the process that needs most, ` +
+        "its queue included, and not of all of them together.",
+    );
+  }
   if (references.length > 1) {
     const pairs = references.map((reference) => {
       const others = variants.filter((variant) => variant.reference === reference).map(({ label }) => label);
@@ -155,6 +162,11 @@ export function resultsTable(comparison: Comparison): Table {
       ),
     );
   return { name: "results", title: "Accuracy, memory and speed", columns, rows, notes };
+}
+
+/** Whether its modules learned beside each other. */
+function isParallel({ settings }: Variant): boolean {
+  return (settings.parallel ?? null) !== null;
 }
 
 function describeMethods(
