@@ -49,6 +49,6 @@ export {
   tableNames,
   withoutResultTable,
 } from "./tables/index.js";
-export { sensitivityTable, sensitivityValuesTable } from "./tables/sensitivity.js";
+export { sensitivitySummary, sensitivityTable, sensitivityValuesTable } from "./tables/sensitivity.js";
 export { renderComparison } from "./terminal.js";
 export { reportFolder, writeReport } from "./write.js";

@@ -13,6 +13,9 @@ export interface SensitivityChart {
 /** Rows that can be read in one panel. */
 const MOST_ROWS = 40;
 
+/** Panels that can be read in one picture: eight rows of three. */
+const MOST_PANELS = 24;
+
 const verdictColours: Record<Verdict, string> = {
   holds: "#1b7837",
   flips: "#c51b7d",
@@ -24,7 +27,8 @@ const verdicts = Object.keys(verdictColours);
 
 /**
  * Small multiples: the number of each conclusion under every setting, with its interval; the default on top, filled, and
- * as a dashed line; the threshold as a solid one. Null without conclusions.
+ * as a dashed line; the threshold as a solid one. Of more than 24 conclusions those are drawn whose verdicts differ
+ * between settings, then those that hold. Null without conclusions.
  *
  * @param shown - labels of the settings that are drawn, where not all are; at most 40 are
  */
@@ -38,22 +42,39 @@ export function sensitivityChart(
     .map(({ setting }) => setting)
     .filter((label) => shown === null || shown.includes(label))
     .slice(0, MOST_ROWS);
-  const panels = conclusions.map((conclusion, at) => panel(conclusion, labels, at % COLUMNS === 0));
+  const drawn = mostTelling(conclusions);
+  const panels = drawn.map((conclusion, at) => panel(conclusion, labels, at % COLUMNS === 0));
   // Columns are as wide as they need: only the first has the settings' names.
   const resolve = { scale: { color: "shared" }, legend: { color: "shared" } };
   const rows = { concat: panels, columns: COLUMNS, align: "each", spacing: { row: 14, column: 16 }, resolve };
   const all =
     labels.length === first.findings.length ? "" : ` Of ${first.findings.length} settings ${labels.length} are drawn.`;
+  const some =
+    drawn.length === conclusions.length
+      ? ""
+      : ` Of ${conclusions.length} conclusions ${drawn.length} are drawn, first those whose verdicts differ between ` +
+        "settings; the numbers of all of them are in the table of values (.csv).";
   return {
     title: "Does the conclusion change with the way it is measured?",
     caption:
       "The number behind each conclusion under every setting, with its 95 % interval; filled and dashed: the default " +
-      `setting; solid line: the threshold. Where the default cannot tell, other settings may say yes or no.${all}`,
+      `setting; solid line: the threshold. Where the default cannot tell, other settings may say yes or no.${all}${some}`,
     spec: topLevel([rows], {}),
   };
 }
 
 const COLUMNS = 3;
+
+/** At most 24: all of one verdict after those of several, and those that cannot be told anywhere last. */
+function mostTelling(conclusions: readonly Conclusion[]): readonly Conclusion[] {
+  if (conclusions.length <= MOST_PANELS) return conclusions;
+  const rank = ({ findings, counts }: Conclusion) => {
+    if (counts["cannot be told"] === findings.length) return 3;
+    if (counts.flips > 0 || (counts.yes > 0 && counts.no > 0)) return 0;
+    return counts["cannot be told"] > 0 ? 1 : 2;
+  };
+  return [...conclusions].sort((a, b) => rank(a) - rank(b)).slice(0, MOST_PANELS);
+}
 
 function panel({ statement, quantity, threshold, findings }: Conclusion, labels: readonly string[], isFirst: boolean) {
   const values = labels.flatMap((label, place) => {

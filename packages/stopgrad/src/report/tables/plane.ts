@@ -10,6 +10,7 @@ import {
   planeSummary,
   planeSummaryOverSeeds,
   type SeededPlaneSummary,
+  type Summary,
 } from "../../statistics/index.js";
 import { type Comparison, planeBatch, type ReportRun, trajectory, type Variant } from "../comparison.js";
 import { formatFixed, nothing, signed } from "../format.js";
@@ -30,8 +31,8 @@ export function planeTable(comparison: Comparison): Table {
           spreadCell(row.finalX, (value) => formatFixed(value, 2)),
           spreadCell(row.finalY, (value) => formatFixed(value, 3)),
           { text: batch === null ? nothing : String(batch), data: [batch] },
-          intervalCell(row.compressionX),
-          intervalCell(row.retentionY),
+          intervalCell(asShare(row.compressionX)),
+          intervalCell(asShare(row.retentionY)),
           coursesCell(row.coursesX),
           coursesCell(row.coursesY),
           {
@@ -160,6 +161,13 @@ export function planeSummaries(
       summary: planeSummaryOverSeeds(variant.drawn.map((run) => planeOf(run, comparison.stages))),
     }))
     .filter(({ summary }) => summary.stages.length > 0);
+}
+
+/** An interval of a share goes no further than a share can. */
+function asShare(summary: Summary | null): Summary | null {
+  if (!summary?.interval) return summary;
+  const [low, high] = summary.interval;
+  return { ...summary, interval: [Math.max(0, low), Math.min(1, high)] };
 }
 
 /** One run's plane, of the stages that were measured. */

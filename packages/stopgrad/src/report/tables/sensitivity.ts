@@ -30,6 +30,113 @@ export function sensitivityTable(conclusions: readonly Conclusion[], title: stri
   };
 }
 
+/** Columns of a terminal line. */
+const LINE = 120;
+
+/** Columns a conclusion may take in it. */
+const STATEMENT = 58;
+
+/**
+ * What a sweep found, in lines of at most 120 columns: how many conclusions hold, flip, or cannot be told; then one line
+ * for each of which some setting tells something, `holds in 14 of 15; flips: sigma 1`. The others are only counted.
+ */
+export function sensitivitySummary(
+  conclusions: readonly Conclusion[],
+  title: string,
+  notes: readonly string[],
+): string {
+  const told = conclusions.filter(({ findings, counts }) => counts["cannot be told"] < findings.length);
+  const rows = told.map((conclusion) => ({
+    statement: shortStatement(conclusion.statement),
+    value: valueCell(conclusion.findings[0]!).text,
+    conclusion,
+  }));
+  const widths = {
+    statement: Math.max(...rows.map(({ statement }) => statement.length)),
+    value: Math.max(...rows.map(({ value }) => value.length)),
+  };
+  const lines = rows.map(({ statement, value, conclusion }) => {
+    const start = `${statement.padEnd(widths.statement)}  ${value.padStart(widths.value)}  `;
+    return start + shortVerdicts(conclusion, LINE - start.length);
+  });
+  const paragraphs = [
+    [...wrapped(title), ...wrapped(countSentence(conclusions))],
+    ...(lines.length > 0 ? [lines] : []),
+    ...(notes.length > 0 ? [notes.flatMap(wrapped)] : []),
+  ];
+  return `${paragraphs.map((paragraph) => paragraph.join("\n")).join("\n\n")}\n`;
+}
+
+/** `12 of 70 conclusions hold in every setting, 3 flip in some, 55 cannot be told in any.` */
+function countSentence(conclusions: readonly Conclusion[]): string {
+  const count = (wanted: (one: Conclusion) => boolean) => conclusions.filter(wanted).length;
+  const untold = (one: Conclusion) => one.counts["cannot be told"] === one.findings.length;
+  const byDefault = ({ findings }: Conclusion) => findings[0]!.verdict === "holds";
+  const every = count(({ counts, findings }) => counts.holds === findings.length);
+  const flip = count(({ counts }) => counts.flips > 0);
+  const parts: [number, string][] = [
+    [flip, flip === 1 ? "flips in some" : "flip in some"],
+    [count((one) => byDefault(one) && one.counts.flips === 0) - every, "hold in some and cannot be told in the others"],
+    [count((one) => !byDefault(one) && !untold(one)), "cannot be told by the default setting but by others"],
+    [count(untold), "cannot be told in any"],
+  ];
+  const rest = parts.flatMap(([number, text]) => (number > 0 ? [`, ${number} ${text}`] : []));
+  const conclusionsHold =
+    conclusions.length === 1 ? "conclusion holds" : `conclusions ${every === 1 ? "holds" : "hold"}`;
+  return `${every} of ${conclusions.length} ${conclusionsHold} in every setting${rest.join("")}.`;
+}
+
+/** `holds in 14 of 15; flips: sigma 1, sigma 2, median width and 2 more`, with as many names as there is room for. */
+function shortVerdicts({ findings, counts }: Conclusion, room: number): string {
+  const of = findings.length;
+  const [start, shown] =
+    findings[0]!.verdict === "holds"
+      ? ([`holds in ${counts.holds} of ${of}`, [["flips", "flips"]]] as const)
+      : ([
+          `cannot be told in ${counts["cannot be told"]} of ${of}`,
+          [
+            ["yes", "yes"],
+            ["no", "no"],
+          ],
+        ] as const);
+  const named = shown.filter(([verdict]) => counts[verdict] > 0);
+  for (const most of [3, 2, 1]) {
+    const parts = named.map(([verdict, text]) => {
+      const names = findings.filter((finding) => finding.verdict === verdict).map(({ setting }) => setting);
+      return `${text}: ${someOf(names, most)}`;
+    });
+    const line = [start, ...parts].join("; ");
+    if (line.length <= room) return line;
+  }
+  return [start, ...named.map(([verdict, text]) => `${text} in ${counts[verdict]}`)].join("; ");
+}
+
+function someOf(names: readonly string[], most: number): string {
+  const more = names.length - most;
+  return more > 0 ? `${names.slice(0, most).join(", ")} and ${more} more` : names.join(", ");
+}
+
+/** At most 58 columns: of an order the first and last stages, else both ends of the sentence. */
+function shortStatement(statement: string): string {
+  if (statement.length <= STATEMENT) return statement;
+  const stages = statement.split(" < ");
+  const short = stages.length > 3 ? `${stages[0]} < ${stages[1]} < … < ${stages.at(-1)}` : statement;
+  if (short.length <= STATEMENT) return short;
+  const end = Math.floor((STATEMENT - 1) / 2);
+  return `${short.slice(0, STATEMENT - 1 - end)}…${short.slice(-end)}`;
+}
+
+/** Lines of at most 120 columns, broken at spaces. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= LINE) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 /** A row for each conclusion and setting. */
 export function sensitivityValuesTable(conclusions: readonly Conclusion[]): Table {
   return {
