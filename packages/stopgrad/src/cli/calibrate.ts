@@ -1,9 +1,10 @@
 // `stopgrad calibrate`: the estimators of mutual information on Gaussians whose information is known, and where they fail.
-import { writeFile } from "node:fs/promises";
+import { statSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { getThreads } from "@stopgrad/torch";
 import { didYouMean } from "../experiment/suggest.js";
-import { makeFolder } from "../folders.js";
+import { makeFolder, removeFolders } from "../folders.js";
 import {
   type CalibrationPair,
   type CalibrationPlan,
@@ -18,7 +19,7 @@ import { calibrationChart } from "../report/charts/calibration.js";
 import { renderSvg } from "../report/render.js";
 import { renderCsv, renderMarkdown, renderText } from "../report/table.js";
 import { calibrationGrids, calibrationRegions, calibrationTable } from "../report/tables/calibration.js";
-import { type CommonOptions, note, print, printJson, UsageError } from "./context.js";
+import { type CommonOptions, note, print, printJson, UsageError, WorkError } from "./context.js";
 import { duration } from "./progress.js";
 
 interface CalibrateOptions extends CommonOptions {
@@ -54,7 +55,7 @@ const PROGRESS_EVERY = 3000;
 
 export async function calibrate(options: CalibrateOptions): Promise<void> {
   const plan = planOf(options);
-  if (options.out !== undefined) makeFolder(resolve(options.out)); // a folder that cannot be is told before the work
+  if (options.out !== undefined) requirePlace(resolve(options.out));
   const results = estimateAll(plan);
   const files = options.out === undefined ? [] : await write(resolve(options.out), results);
   if (options.json) {
@@ -96,17 +97,36 @@ function secondsOf(estimator: EstimatorName, results: readonly CalibrationResult
   return known.reduce((sum, { seconds }) => sum + seconds, 0) / known.length;
 }
 
+/** Names of the files that `--out` gets. */
+const fileNames = ["calibration.md", "calibration.csv", "calibration.svg", "calibration.vl.json"] as const;
+
+/** What cannot be written is told before the work; a folder is left behind only with something in it. */
+function requirePlace(folder: string): void {
+  removeFolders(makeFolder(folder));
+  for (const path of fileNames.map((name) => join(folder, name))) {
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) continue;
+    throw new WorkError(`calibrate: ${path}: expected no folder where a file is to be written`);
+  }
+}
+
 async function write(folder: string, results: readonly CalibrationResult[]): Promise<string[]> {
   const spec = calibrationChart(results, toleranceOf);
   const table = calibrationTable(results);
-  const contents: Record<string, string> = {
+  const contents: Record<(typeof fileNames)[number], string> = {
     "calibration.md": [calibrationRegions(results), table].map(renderMarkdown).join("\n"),
     "calibration.csv": renderCsv(table),
     "calibration.svg": await renderSvg(spec),
     "calibration.vl.json": `${JSON.stringify(spec)}\n`,
   };
   const files = Object.entries(contents).map(([name, text]) => ({ path: join(folder, name), text }));
-  for (const { path, text } of files) await writeFile(path, text);
+  const made = makeFolder(folder);
+  try {
+    for (const { path, text } of files) await writeFile(path, text);
+  } catch (error) {
+    if (made.length > 0) for (const { path } of files) await rm(path, { force: true });
+    removeFolders(made);
+    throw error;
+  }
   return files.map(({ path }) => path);
 }
 
@@ -123,7 +143,7 @@ function planOf(options: CalibrateOptions): CalibrationPlan {
     estimators: names("estimators", options.estimators, Object.keys(estimators) as EstimatorName[]),
     pairs: names("pairs", options.pairs, pairNames),
     dimensions:
-      numbers("dimensions", options.dimensions, "whole numbers from 1 to 1000", (value) => {
+      numbers("dimensions", options.dimensions, "whole numbers from 1 to 1000, as in 1,2", (value) => {
         return Number.isInteger(value) && value >= 1 && value <= 1000;
       }) ?? usual.dimensions,
     strengths: strengthsOf(options) ?? { information: usual.information },
@@ -137,11 +157,16 @@ function strengthsOf({ information, correlations }: CalibrateOptions): Calibrati
   const byCorrelation = numbers(
     "correlations",
     correlations,
-    "numbers between -1 and 1",
+    "numbers between -1 and 1, as in 0.5,0.9",
     (value) => Math.abs(value) < 1,
   );
   if (byCorrelation) return { correlations: byCorrelation };
-  const byNats = numbers("information", information, "nats from 0 to 15", (value) => value >= 0 && value <= 15);
+  const byNats = numbers(
+    "information",
+    information,
+    "nats from 0 to 15, as in 0.5,2",
+    (value) => value >= 0 && value <= 15,
+  );
   return byNats && { information: byNats };
 }
 
@@ -156,9 +181,7 @@ function numbers(
   const words = text.split(",").map((word) => word.trim());
   const wrong = words.find((word) => word === "" || !isRight(Number(word)));
   if (wrong === undefined) return [...new Set(words.map(Number))];
-  throw new UsageError(
-    `calibrate: --${option}: expected ${expected}, as in 1,2, got ${wrong === "" ? "nothing" : wrong}`,
-  );
+  throw new UsageError(`calibrate: --${option}: expected ${expected}, got ${wrong === "" ? "nothing" : wrong}`);
 }
 
 /** `mine,ksg` as names that are known, each once; all where the option was not given. */

@@ -30,7 +30,7 @@ function positiveInteger(text: string): number {
 
 function resamples(text: string): number {
   const value = positiveInteger(text);
-  if (value < 100) throw new InvalidArgumentError(`expected at least 100, got ${text}`);
+  if (value < 100 || value > 100_000) throw new InvalidArgumentError(`expected 100 to 100000, got ${text}`);
   return value;
 }
 
@@ -116,9 +116,9 @@ verb(program, "measure", "take a measure on arrays from anywhere (.npy, .npz, .s
   .option("--epochs <epochs>", "of a run: last, all, or as in 1,5,20 (default: last)")
   .option("--stages <names...>", "of a run: only these stages")
   .option("--samples <n>", "of a run: so many images, the first ones (default: 1024; for probes all)", positiveInteger)
-  .option("--batch <m>", "samples a mini-batch; the incomplete last one is dropped", positiveInteger, 128)
+  .option("--batch <m>", "samples a mini-batch; the incomplete last one is dropped (default: 128)", positiveInteger)
   .option("--full", "nhsic, hsic, cka: of all samples at once, in bounded memory")
-  .option("--bootstrap <b>", "resamples of the intervals (default: 2000); at least 100", resamples)
+  .option("--bootstrap <b>", "resamples of the intervals (default: 2000), 100 to 100000", resamples)
   .option("--level <share>", "confidence of the intervals", confidence, 0.95)
   .option("--set <option=value...>", "options of the measure, as in --set distance=plain sigma=5")
   .action(async (name, options) => (await import("./measure.js")).measure(name, options));
@@ -142,6 +142,7 @@ verb(program, "sensitivity", "does a conclusion change with kernel, width, epsil
   .option("--y <file>", "labels: whole numbers [N], or one-hot rows [N, K]")
   .option("--z <files...>", "representations, each [N, ...]: is their order the same under every setting?")
   .option("--epochs <epochs>", "of runs: all, or three or more as in 1,5,20 (default: all that were kept)")
+  .option("--stages <names...>", "of runs: only these stages")
   .option("--samples <n>", "so many of each split, the first ones", positiveInteger, 2048)
   .option("--batch <m>", "the default's mini-batch; half, twice and four times as many are tried", positiveInteger, 128)
   .option("--grid", "all combinations of settings instead of one change at a time")

@@ -20,7 +20,7 @@ import type { ObserveSettings } from "../experiment/run-settings.js";
 import { didYouMean } from "../experiment/suggest.js";
 import { openTrained, type TrainedNetwork } from "../experiment/trained-network.js";
 import { show } from "../experiment/tree.js";
-import { type FullSetMeasure, fullSetMeasures, fullSetOptions } from "../measures/full-set.js";
+import { type FullSetMeasure, type FullSetOptions, fullSetMeasures, fullSetOptions } from "../measures/full-set.js";
 import { type Measure, MeasureError, type MeasureName, measures } from "../measures/index.js";
 import { openStore } from "../store/index.js";
 import {
@@ -44,7 +44,7 @@ export interface MeasureOptions extends CommonOptions {
   testZ?: string[];
   /** Of files, the share that a probe is fitted on; of a run, `test` or `train`. */
   split?: string;
-  batch: number;
+  batch?: number;
   set?: string[];
   /** Of all samples at once instead of a mean over mini-batches. */
   full?: boolean;
@@ -60,10 +60,18 @@ export interface MeasureOptions extends CommonOptions {
 
 /** Bootstrap resamples unless `--bootstrap` says. */
 const RESAMPLES = 2000;
+/** Samples a mini-batch unless `--batch` says. */
+const BATCH = 128;
 /** Images of a run that are measured unless `--samples` says: as many as an observer takes, 8 batches of 128. */
 const SAMPLES = 1024;
 
 const registry: Readonly<Record<string, Measure>> = measures;
+
+/** What was found of so many samples. */
+interface Found {
+  readonly rows: readonly Row[];
+  readonly samples: number;
+}
 
 /** A number that was found, with where. */
 interface Row extends Measured {
@@ -78,6 +86,8 @@ interface Row extends Measured {
 /** What to take and how. */
 interface Task {
   readonly name: string;
+  /** Samples a mini-batch. */
+  readonly batch: number;
   readonly entry: Measure;
   readonly settings: Record<string, unknown>;
   readonly options: MeasureOptions;
@@ -96,16 +106,28 @@ export async function measure(name: string | undefined, options: MeasureOptions)
   const taken = options.full ? { options: entry.options.extend(fullSetOptions.shape) } : entry;
   const settings = parseSettings(`measure ${name}`, taken, options.set ?? []);
   requireOptions(name!, entry, options);
-  const task: Task = { name: name!, entry, settings, options, ticker: startTicker() };
+  const task: Task = {
+    name: name!,
+    batch: options.batch ?? BATCH,
+    entry,
+    settings,
+    options,
+    ticker: startTicker(),
+  };
   try {
-    const rows = options.run === undefined ? measureFiles(task) : await measureRun(task, options.run);
+    const found = options.run === undefined ? measureFiles(task) : await measureRun(task, options.run);
     task.ticker.end();
-    printRows(task, rows);
+    printRows(task, found);
   } catch (error) {
     task.ticker.end();
-    if (error instanceof MeasureError) throw new WorkError(`measure ${name}: ${error.message}`);
+    if (error instanceof MeasureError) throw new WorkError(`measure ${name}: ${withoutName(name!, error.message)}`);
     throw error;
   }
+}
+
+/** A refusal less the name of the measure that some begin with: it has been said. */
+function withoutName(name: string, message: string): string {
+  return message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message;
 }
 
 /** What cannot go together. */
@@ -117,6 +139,12 @@ function requireOptions(name: string, { kind }: Measure, options: MeasureOptions
   const files = ["x", "y", "z", "testY", "testZ"] as const;
   const ofRuns = ["against", "epochs", "stages", "samples"] as const;
   const flag = (key: string) => `--${key.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (options.batch !== undefined && kind !== "pair") {
+    refuse(`--batch is for ${Object.keys(fullSetMeasures).join(", ")}, and ${name} takes no mini-batches`);
+  }
+  if (options.batch !== undefined && options.full) {
+    refuse("--batch is for means over mini-batches, and --full takes all samples at once; leave one of them out");
+  }
   if (run !== undefined) {
     const given = files.find((key) => options[key] !== undefined);
     if (given) refuse(`${flag(given)} is for files; expected it without --run`);
@@ -153,21 +181,43 @@ function requireOptions(name: string, { kind }: Measure, options: MeasureOptions
   }
 }
 
-/** @param sources - what is measured, and what a probe is fitted on */
-function take(
-  { entry, settings, options, name }: Task,
-  { source, training }: { source: Representations; training: Representations | null },
+/** What is measured, and what a probe is fitted on. */
+interface Sources {
+  readonly source: Representations;
+  readonly training: Representations | null;
+}
+
+/**
+ * Rows of every representation, with NaN and a remark where the measure refuses one.
+ * @throws MeasureError where it refuses all
+ */
+function take(task: Task, sources: Sources, breathe: (done: number, total: number) => void): Measured[] {
+  const rows = takeAll(task, sources, breathe);
+  const { names } = sources.source;
+  const [first] = rows.filter(({ refusal }) => refusal !== undefined);
+  if (first && rows.every(({ refusal }) => refusal !== undefined)) {
+    const others = names.length === 1 ? "" : `; the other ${names.length - 1} could not be measured either`;
+    throw new MeasureError(`${names[first.at]}: ${withoutName(task.name, first.refusal!)}${others}`);
+  }
+  return rows.map(({ refusal, ...row }) =>
+    refusal === undefined ? row : { ...row, remark: withoutName(task.name, refusal) },
+  );
+}
+
+function takeAll(
+  { entry, settings, options, name, batch }: Task,
+  { source, training }: Sources,
   breathe: (done: number, total: number) => void,
 ): Measured[] {
   switch (entry.kind) {
     case "pair":
       return options.full
-        ? measureFullSetOf(name as FullSetMeasure, settings, source, breathe)
-        : measurePairsOf(entry, settings, source, options.batch, breathe);
+        ? measureFullSetOf(name as FullSetMeasure, settings, source, breathe, "row")
+        : measurePairsOf(entry, settings, source, batch, breathe, "row");
     case "probe":
-      return measureProbesOf(entry, settings, training!, source, breathe);
+      return measureProbesOf(entry, settings, training!, source, breathe, "row");
     case "sample":
-      return measureSamplesOf(entry, settings, source, options.bootstrap !== undefined, breathe);
+      return measureSamplesOf(entry, settings, source, options.bootstrap !== undefined, breathe, "row");
     case "streamed":
       throw new Error(`${name} is taken by an observer`);
     default:
@@ -181,16 +231,17 @@ function intervalsOf({ bootstrap, level }: MeasureOptions): IntervalOptions {
 
 // --- files -----------------------------------------------------------------------------------------------------------
 
-function measureFiles(task: Task): Row[] {
-  const { entry, options, ticker, name } = task;
+function measureFiles(task: Task): Found {
+  const { entry, options, ticker, name, batch } = task;
   const breathe = (done: number, total: number) => ticker.tick(name, done, total);
   const { train, test } = openFiles(entry, options);
   try {
     // What is wrong in the files is said before what they are too short for.
-    if (entry.kind === "pair" && train.count < options.batch) train.visit(() => {});
+    if (entry.kind === "pair" && train.count < batch) train.visit(() => {});
     const found = take(task, { source: test ?? train, training: test && train }, breathe);
-    if (entry.kind === "pair" && !options.full) noteLeftOut(train.count, options.batch);
-    return found.map((row) => ({ ...row, of: train.names[row.at]!, epoch: null }));
+    if (entry.kind === "pair" && !options.full) noteLeftOut(train.count, batch);
+    const rows = found.map((row) => ({ ...row, of: train.names[row.at]!, epoch: null }));
+    return { rows, samples: train.count };
   } finally {
     test?.dispose();
     train.dispose();
@@ -251,10 +302,12 @@ function requireSameCount(
   for (const { name, tensor } of all) {
     if (tensor.size(0) === first.tensor.size(0)) continue;
     throw new WorkError(
-      `${name} holds ${tensor.size(0)} samples, ${first.name} holds ${first.tensor.size(0)}; they must be the same samples`,
+      `${name} holds ${samplesInWords(tensor.size(0))}, ${first.name} holds ${first.tensor.size(0)}; they must be the same samples`,
     );
   }
 }
+
+const samplesInWords = (count: number) => (count === 1 ? "1 sample" : `${count} samples`);
 
 /** Training and test representations have to be of the same stages. */
 function requireAlike(train: readonly NamedArray[], test: readonly NamedArray[]): void {
@@ -273,12 +326,15 @@ function requireAlike(train: readonly NamedArray[], test: readonly NamedArray[])
 
 function noteLeftOut(count: number, batch: number): void {
   const left = count % batch;
-  if (left > 0) note(`${left} of ${count} samples make no whole batch of ${batch} and were left out`);
+  if (left === 0) return;
+  note(
+    `${left} of ${count} samples ${left === 1 ? "makes" : "make"} no whole batch of ${batch} and ${left === 1 ? "was" : "were"} left out`,
+  );
 }
 
 // --- runs ------------------------------------------------------------------------------------------------------------
 
-async function measureRun(task: Task, run: string): Promise<Row[]> {
+async function measureRun(task: Task, run: string): Promise<Found> {
   const { options } = task;
   const store = openStore(runsDirectory(options), { readonly: true });
   const networks: TrainedNetwork[] = [];
@@ -303,8 +359,8 @@ async function measureRun(task: Task, run: string): Promise<Row[]> {
 }
 
 /** Every epoch of one network; of two, those stages that both have. */
-function measureNetworks(task: Task, network: TrainedNetwork, other: TrainedNetwork | null): Row[] {
-  const { options, entry } = task;
+function measureNetworks(task: Task, network: TrainedNetwork, other: TrainedNetwork | null): Found {
+  const { options, entry, batch } = task;
   const wanted = options.epochs ?? "last";
   const epochs = network.epochs(wanted);
   const others = other ? (wanted === "last" ? other.epochs("last") : epochs) : [];
@@ -326,8 +382,9 @@ function measureNetworks(task: Task, network: TrainedNetwork, other: TrainedNetw
       rows.push({ ...row, epoch, ...(same ? { against: same } : {}) });
     }
   }
-  if (entry.kind === "pair" && !options.full) noteLeftOut(samplesOf(task, network), options.batch);
-  return rows;
+  const samples = samplesOf(task, network);
+  if (entry.kind === "pair" && !options.full) noteLeftOut(samples, batch);
+  return { rows, samples };
 }
 
 /** Of a run's images that are measured: what was asked for, or an observer's usual number. */
@@ -375,25 +432,27 @@ function observed(task: Task, network: TrainedNetwork, stages: readonly string[]
 
 // --- output ----------------------------------------------------------------------------------------------------------
 
-function printRows(task: Task, rows: readonly Row[]): void {
-  const { name, entry, settings, options } = task;
+function printRows(task: Task, { rows, samples }: Found): void {
+  const { name, entry, settings, options, batch } = task;
   const intervals = intervalsOf(options);
   const results = rows.map((row) => ({ row, document: documentOf(row, entry, intervals) }));
   const batches = batchesIn(rows);
-  for (const { of, remark } of rows) if (remark) note(`${of}: ${remark}`);
+  for (const remark of remarksOf(rows, options)) note(remark);
+  const full = options.full ? fullSetOf(settings as FullSetOptions, samples) : null;
   if (options.json) {
     printJson({
       measure: name,
       ...(options.run === undefined ? {} : { run: options.run }),
       ...(options.against === undefined ? {} : { against: options.against }),
-      ...(batches === null ? {} : { batch: options.batch, batches }),
+      ...(batches === null ? {} : { batch, batches }),
+      ...(full === null ? {} : { full }),
       options: settings,
       level: options.level,
       results: results.map(({ document }) => document),
     });
     return;
   }
-  print(batches === null ? name : `${name}, mean over ${batches} batches of ${options.batch}`);
+  print(headingOf(name, full, batches, batch));
   const width = (text: (row: Row) => string) => Math.max(0, ...rows.map((row) => text(row).length));
   const [whatWidth, ofWidth] = [width(({ what }) => what), width(({ of }) => of)];
   let epoch: number | null = null;
@@ -403,6 +462,50 @@ function printRows(task: Task, rows: readonly Row[]): void {
     const label = `  ${row.what.padEnd(whatWidth)}  ${row.of.padEnd(ofWidth)}`;
     print(`${label}  ${inWords(row, document, options.level)}`);
   }
+  if (name === "nhsic" && full && !isExact(full)) print(`  ${belowExact(full, settings)}`);
+}
+
+/** What is said of some rows, each once: where two runs are compared, with the run. */
+function remarksOf(rows: readonly Row[], { against }: MeasureOptions): Set<string> {
+  return new Set(
+    rows.flatMap(({ of, remark, against: other }) => [
+      ...(remark ? [`${of}: ${remark}`] : []),
+      ...(other?.remark ? [`${of} of ${against}: ${other.remark}`] : []),
+    ]),
+  );
+}
+
+/** How a value of all samples at once was had. */
+interface FullSet {
+  readonly samples: number;
+  readonly approximation: FullSetOptions["approximation"];
+  /** Landmarks or random features; absent where the value is exact. */
+  readonly rank?: number;
+}
+
+/** With as many landmarks as were taken: no more than samples. */
+function fullSetOf({ approximation, rank }: FullSetOptions, samples: number): FullSet {
+  if (approximation === "exact") return { samples, approximation };
+  return { samples, approximation, rank: approximation === "nystrom" ? Math.min(rank, samples) : rank };
+}
+
+function headingOf(name: string, full: FullSet | null, batches: number | null, batch: number): string {
+  if (full) {
+    const how = full.rank === undefined ? "exact" : `by ${full.approximation} of rank ${full.rank}`;
+    return `${name} of all ${samplesInWords(full.samples)} at once, ${how}`;
+  }
+  return batches === null ? name : `${name}, mean over ${batches} batches of ${batch}`;
+}
+
+/** As it is with every sample as a landmark. */
+function isExact({ approximation, rank, samples }: FullSet): boolean {
+  return approximation === "exact" || (approximation === "nystrom" && rank === samples);
+}
+
+/** The spectrum's tail that an approximation misses counts the more in nHSIC, the smaller its ridge is. */
+function belowExact({ rank }: FullSet, { epsilon, kernel }: Record<string, unknown>): string {
+  const but = kernel === "linear" ? `; arrays of at most ${rank} features are exact` : "";
+  return `an approximation of rank ${rank} is below the exact value, the more so the smaller epsilon is (here ${epsilon})${but}`;
 }
 
 interface Document {
@@ -412,6 +515,8 @@ interface Document {
   readonly against?: number;
   readonly difference?: number;
   readonly differenceInterval?: readonly [number, number] | null;
+  /** What is to be said of it, such as why there is no value. */
+  readonly remark?: string;
 }
 
 /** A row as `--json` prints it. */
@@ -432,27 +537,30 @@ function documentOf(row: Row, { kind }: Measure, intervals: IntervalOptions): Do
           differenceInterval: difference.interval,
         }
       : {}),
+    ...(row.remark === undefined ? {} : { remark: row.remark }),
   };
 }
 
-/** `5.7088178 ± 0.18 (standard error), 95 % [5.3, 6.1]; against 5.2: +0.5 [0.1, 0.9]`. */
+/** `5.7088178 ± 0.18 (standard error), 95 % [5.3496120, 6.0680236]; against 5.2000000: +0.5088, 95 % [0.1234, 0.9012]`. */
 function inWords({ value }: Row, document: Document, level: number): string {
   const percent = Number((100 * level).toFixed(2));
-  const range = (interval: readonly [number, number]) =>
-    `[${interval.map((end) => Number(end.toPrecision(6))).join(", ")}]`;
+  const range = (interval: readonly [number, number], digits: number) =>
+    `[${interval.map((end) => end.toPrecision(digits)).join(", ")}]`;
+  const inDigits = (found: number, digits: number) =>
+    Number.isFinite(found) ? found.toPrecision(digits) : "undefined";
   const spread = document.standardError == null ? "" : ` ± ${document.standardError.toPrecision(2)} (standard error)`;
-  const interval = document.interval ? `, ${percent} % ${range(document.interval)}` : "";
-  const number = Number.isFinite(value) ? value.toPrecision(8) : "undefined";
+  const interval = document.interval ? `, ${percent} % ${range(document.interval, 8)}` : "";
+  const number = inDigits(value, 8);
   if (document.difference === undefined) return `${number}${spread}${interval}`;
   const sign = document.difference > 0 ? "+" : "";
-  const apart = document.differenceInterval ? `, ${percent} % ${range(document.differenceInterval)}` : "";
-  return `${number}${interval}; against ${document.against!.toPrecision(8)}: ${sign}${document.difference.toPrecision(4)}${apart}`;
+  const apart = document.differenceInterval ? `, ${percent} % ${range(document.differenceInterval, 4)}` : "";
+  return `${number}${interval}; against ${inDigits(document.against!, 8)}: ${sign}${inDigits(document.difference, 4)}${apart}`;
 }
 
 /** Batches that the values are means over; null where they are none. */
 function batchesIn(rows: readonly Row[]): number | null {
-  const evidence = rows[0]?.evidence;
-  return evidence?.of === "batches" ? evidence.batches : null;
+  for (const { evidence } of rows) if (evidence.of === "batches") return evidence.batches;
+  return null;
 }
 
 // --- measures and their options --------------------------------------------------------------------------------------

@@ -21,14 +21,15 @@ import {
   renderCsv,
   renderMarkdown,
   renderSvg,
-  renderText,
   sensitivityChart,
+  sensitivitySummary,
   sensitivityTable,
   sensitivityValuesTable,
 } from "../report/index.js";
 import {
   type Conclusion,
   describeVerdicts,
+  FEWEST_BATCHES,
   orderConclusions,
   type PathValues,
   planeConclusions,
@@ -52,6 +53,7 @@ export interface SensitivityOptions extends CommonOptions {
   y?: string;
   z?: string[];
   epochs?: string;
+  stages?: string[];
   samples: number;
   batch: number;
   grid?: boolean;
@@ -79,12 +81,12 @@ export async function sensitivity(runs: readonly string[], options: SensitivityO
   const files = options.out === undefined ? [] : await write(resolve(options.out), found);
   if (options.json) printJson({ ...asJson(found), files });
   else {
-    print(renderText(sensitivityTable(found.conclusions, found.title, found.notes)));
+    print(sensitivitySummary(found.conclusions, found.title, found.notes));
     for (const file of files) print(`written: ${file}`);
   }
 }
 
-function requireOptions(runs: readonly string[], { x, y, z, epochs, batch }: SensitivityOptions): void {
+function requireOptions(runs: readonly string[], { x, y, z, epochs, stages, batch }: SensitivityOptions): void {
   const ofFiles = z !== undefined || x !== undefined || y !== undefined;
   if (runs.length > 0 && ofFiles) throw new UsageError("sensitivity: expected runs or files (--x, --y, --z), got both");
   if (batch < 8 || batch % 2 !== 0) {
@@ -100,6 +102,7 @@ function requireOptions(runs: readonly string[], { x, y, z, epochs, batch }: Sen
     throw new UsageError("sensitivity: expected an input (--x X.npy), labels (--y Y.npy) or both");
   }
   if (epochs !== undefined) throw new UsageError("sensitivity: --epochs is for runs; files have none");
+  if (stages !== undefined) throw new UsageError("sensitivity: --stages is for runs; --z names the files to look at");
 }
 
 // --- files -----------------------------------------------------------------------------------------------------------
@@ -131,7 +134,7 @@ function ofFiles(options: SensitivityOptions, ticker: Ticker): Found {
       title: `Do ${source.names.length} representations keep their order under ${settings.length} settings of nHSIC?`,
       settings,
       conclusions: orderConclusions(labels, paths),
-      notes: [`${samples} samples. ${explanation}`, ...notes, ...problems],
+      notes: [`${samples} samples. ${explanation}`, ...notes, ...fewBatches(settings, { test: samples }), ...problems],
     };
   } finally {
     source.dispose();
@@ -183,14 +186,15 @@ async function ofRuns(wanted: readonly string[], options: SensitivityOptions, ti
         plan ??= planOf(network, options);
         const epochs = network.epochs(options.epochs ?? "all");
         requirePath(network, epochs);
+        const stages = network.stagesAt(options.stages).map((place) => network.stages[place]!);
         const perEpoch = plan.splits
-          .map(({ settings, samples }) => piecesOf(settings, samples, network.stages.length))
+          .map(({ settings, samples }) => piecesOf(settings, samples, stages.length))
           .reduce((sum, pieces) => sum + pieces, 0);
         let done = 0;
         const what = `run ${at + 1} of ${ids.length}`;
         const breathe = () => ticker.tick(what, ++done, perEpoch * epochs.length);
-        const { paths, problems: missing } = pathsOfRun(network, epochs, plan.splits, breathe);
-        measured.push({ record: network.record, stages: network.stages, paths });
+        const { paths, problems: missing } = pathsOfRun(network, epochs, plan.splits, stages, breathe);
+        measured.push({ record: network.record, stages, paths });
         for (const [{ label }, problem] of missing) problems.push(`Run ${id}, ${label}, ${problem}.`);
       } finally {
         if (network !== first) network.dispose();
@@ -204,7 +208,14 @@ async function ofRuns(wanted: readonly string[], options: SensitivityOptions, ti
       title: `Do conclusions about ${groups.map(({ label }) => label).join(", ")} hold under ${settings.length} settings of nHSIC?`,
       settings,
       conclusions: planeConclusions(labels, variants),
-      notes: [`${sizes} images. ${explanation}`, ...seedNotes(groups), ...notes, ...problems],
+      notes: [
+        `${sizes} images. ${explanation}`,
+        ...seedNotes(groups),
+        ...stageNotes(options.stages, measured),
+        ...notes,
+        ...(groups.some(({ runs }) => runs.length === 1) ? fewBatches(settings, plan!.samples) : []),
+        ...problems,
+      ],
     };
   } finally {
     first?.dispose();
@@ -216,6 +227,7 @@ interface Plan {
   readonly splits: SplitPlan[];
   readonly settings: readonly SensitivitySetting[];
   readonly notes: string[];
+  readonly samples: Readonly<Record<Split, number>>;
   /** `1024 test and 2048 train`. */
   readonly sizes: string;
 }
@@ -232,7 +244,7 @@ function planOf({ images }: TrainedNetwork, options: SensitivityOptions): Plan {
     samples: samples[split],
     settings: settings.filter((setting) => setting.split === split),
   }));
-  return { splits, settings, notes, sizes: `${samples.test} test and ${samples.train} training` };
+  return { splits, settings, notes, samples, sizes: `${samples.test} test and ${samples.train} training` };
 }
 
 /** Runs of the same experiment and variant, which differ by seed, in the order they were named. */
@@ -274,6 +286,15 @@ function seedNotes(groups: readonly { label: string; runs: Measured[] }[]): stri
   });
 }
 
+/** What is over all stages is over the chosen ones. */
+function stageNotes(wanted: readonly string[] | undefined, [first]: readonly Measured[]): string[] {
+  if (wanted === undefined) return [];
+  const names = first!.stages.join(", ");
+  return [
+    `Only stages ${names}: role differentiation, uniformity and the order are of these; "the last" is their last.`,
+  ];
+}
+
 // --- both ------------------------------------------------------------------------------------------------------------
 
 const explanation =
@@ -297,6 +318,23 @@ function fitting(
   if (left.length === 0) return { settings: kept, notes: [] };
   const names = left.length <= 4 ? left.map(({ label }) => label).join(", ") : `${left.length} settings`;
   return { settings: kept, notes: [`Left out, as there are not two whole batches of samples: ${names}.`] };
+}
+
+/** What to do where intervals over mini-batches are of too few of them. */
+function fewBatches(
+  settings: readonly SensitivitySetting[],
+  samples: Readonly<Partial<Record<Split, number>>>,
+): string[] {
+  const few = settings.filter(({ batch, split }) => Math.floor(samples[split]! / batch) < FEWEST_BATCHES);
+  if (few.length === 0) return [];
+  const which =
+    few.length === settings.length
+      ? "in any setting"
+      : `with ${few.length <= 4 ? few.map(({ label }) => label).join(", ") : `${few.length} settings`}`;
+  return [
+    `Cannot be told ${which}, as there are fewer than ${FEWEST_BATCHES} mini-batches. Take more --samples or a ` +
+      "smaller --batch.",
+  ];
 }
 
 function asJson({ settings, conclusions, notes }: Found): object {

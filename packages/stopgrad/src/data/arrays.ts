@@ -118,22 +118,30 @@ export function labelsOf(name: string, tensor: Tensor): ArrayLabels {
 
 /** Classes of two splits, numbered alike. @throws ArrayError when the second has a label that the first lacks */
 export function readLabelsOfSplits(train: string, test: string): { train: ArrayLabels; test: ArrayLabels } {
+  const opened = [train, test].map((name) => ({ name, tensor: openArray(name).tensor }));
+  const [ofTrain, ofTest] = opened as [NamedArray, NamedArray];
+  try {
+    return labelsOfSplits(ofTrain, ofTest);
+  } finally {
+    for (const { tensor } of opened) tensor.dispose();
+  }
+}
+
+/** The same from arrays in memory, which stay the caller's. @throws ArrayError as `readLabelsOfSplits` */
+export function labelsOfSplits(train: NamedArray, test: NamedArray): { train: ArrayLabels; test: ArrayLabels } {
   return scope(() => {
-    const [ofTrain, ofTest] = [train, test].map((name) => {
-      const { tensor } = openArray(name);
-      const values = classNumbers(name, tensor);
-      tensor.dispose();
-      return values;
-    }) as [number[], number[]];
+    const [ofTrain, ofTest] = [classNumbers(train.name, train.tensor), classNumbers(test.name, test.tensor)];
     const known = new Set(ofTrain);
     const unknown = ofTest.find((value) => !known.has(value));
     if (unknown !== undefined) {
-      throw new ArrayError(`${test} holds the label ${unknown}, which ${train} does not; expected the same classes`);
+      throw new ArrayError(
+        `${test.name} holds the label ${unknown}, which ${train.name} does not; expected the same classes`,
+      );
     }
     const both = [...known];
     return {
-      train: { name: train, ...numbered(ofTrain, both) },
-      test: { name: test, ...numbered(ofTest, both) },
+      train: { name: train.name, ...numbered(ofTrain, both) },
+      test: { name: test.name, ...numbered(ofTest, both) },
     };
   });
 }

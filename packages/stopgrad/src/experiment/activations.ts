@@ -2,10 +2,20 @@
 // A file appears under its name only when all of them are whole; until then they are temporary files in the same folder,
 // which a process that is killed leaves behind under names that begin with a dot and end with `.tmp`.
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { amax, FileFormatError, readNpy, saveSafetensors, scope, type Tensor, writeNpz } from "@stopgrad/torch";
-import { makeFolder } from "../folders.js";
+import { makeFolder, removeFolders } from "../folders.js";
 import { describeSystemError } from "../system-error.js";
 import type { Representations } from "./representations.js";
 import { TrainedNetworkError } from "./trained-network.js";
@@ -45,16 +55,30 @@ export interface WrittenArray {
 
 /**
  * Writes `<stage>.<format>` for each representation, `x` for the input, `labels`, and `activations.json` that describes
- * them. Files of these names that are there already are replaced. An archive has one array, under the file's name.
+ * them. Files of these names that are there already are replaced. An archive has one array, under the file's name. Of an
+ * error nothing new is left, nor a folder that was made for it.
  *
  * Memory: a batch of 250 samples. Disk: the arrays; of `npz` and `safetensors`, one of them twice for a while.
- * @throws FileFormatError when a file cannot be written, TrainedNetworkError when the disk has too little room or a number
+ * @throws FileFormatError when a file cannot be written or a folder has its name, TrainedNetworkError when the disk has too little room or a number
  * does not fit into float16
  */
 export async function writeActivations(source: Representations, options: ActivationOptions): Promise<WrittenArray[]> {
-  const { folder, dtype, format, breathe, origin } = options;
+  const made = makeOutputFolder(options.folder);
+  try {
+    return await writeInto(source, options);
+  } catch (error) {
+    removeFolders(made);
+    throw error;
+  }
+}
+
+async function writeInto(
+  source: Representations,
+  { folder, dtype, format, breathe, origin }: ActivationOptions,
+): Promise<WrittenArray[]> {
   const { names, shapes, count, labels } = source;
-  makeOutputFolder(folder);
+  for (const name of [...names, "x", "labels"]) requireNoFolder(join(folder, `${name}.${format}`));
+  requireNoFolder(join(folder, MANIFEST));
   let inputShape: readonly number[] = [];
   source.pass(0, 1, (x) => {
     inputShape = x!.shape.slice(1);
@@ -90,11 +114,22 @@ export async function writeActivations(source: Representations, options: Activat
   }
 }
 
+/** Describes what lies beside it. */
+const MANIFEST = "activations.json";
+
+/** @throws FileFormatError: a file cannot take the place of a folder */
+function requireNoFolder(path: string): void {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  throw new FileFormatError(path, "expected no folder where a file is to be written; choose another --out");
+}
+
 /** An array on its way to disk. */
 class StreamedFile {
   readonly #temporary: string;
   #descriptor: number | null;
   #target: string;
+  /** Whether it has its name, where nothing had it before. */
+  #isNew = false;
 
   constructor(
     folder: string,
@@ -137,16 +172,18 @@ class StreamedFile {
   }
 
   publish(): WrittenArray {
+    const isNew = statSync(this.#target, { throwIfNoEntry: false }) === undefined;
     this.#attempt(() => renameSync(this.#temporary, this.#target));
+    this.#isNew = isNew;
     return { name: this.name, file: this.#target, shape: this.shape, dtype: this.dtype };
   }
 
-  /** Removes what is there of it, unless it has its name already. */
+  /** Removes what is there of it, unless it has replaced another file. */
   discard(): void {
     try {
       this.#close(false);
     } catch {} // the first error is the one to tell
-    rmSync(this.#temporary, { force: true });
+    rmSync(this.#isNew ? this.#target : this.#temporary, { force: true });
   }
 
   #close(isWhole: boolean): void {
@@ -197,9 +234,9 @@ function npyHeader(dtype: ActivationType | "int64", shape: readonly number[]): B
   return Buffer.concat([start, Buffer.from(`${text.padEnd(length - 1)}\n`, "latin1")]);
 }
 
-function makeOutputFolder(folder: string): void {
+function makeOutputFolder(folder: string): string[] {
   try {
-    makeFolder(folder);
+    return makeFolder(folder);
   } catch (error) {
     throw new FileFormatError(folder, describeSystemError(error) ?? (error as Error).message, { cause: error });
   }
@@ -224,7 +261,7 @@ function requireRoom(
 }
 
 function writeManifest(folder: string, content: object): void {
-  const file = join(folder, "activations.json");
+  const file = join(folder, MANIFEST);
   const temporary = join(folder, `.activations.${process.pid}.tmp`);
   try {
     writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`);

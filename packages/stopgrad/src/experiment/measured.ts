@@ -3,7 +3,14 @@
 import { scope, type Tensor, tensor } from "@stopgrad/torch";
 import { batchTerms, pooledMean } from "../measures/batches.js";
 import { type FullSetMeasure, fullSet } from "../measures/full-set.js";
-import { MeasureError, type PairMeasure, type ProbeMeasure, type SampleMeasure } from "../measures/index.js";
+import {
+  type FindingKey,
+  MeasureError,
+  type PairMeasure,
+  type ProbeMeasure,
+  type SampleMeasure,
+} from "../measures/index.js";
+import { hasPartner, pairsOption } from "../measures/mutual-information/pairs.js";
 import {
   bootstrapInterval,
   bootstrapStatistic,
@@ -44,6 +51,40 @@ export interface Measured {
   readonly evidence: Evidence;
   /** What should be said of it, such as a solver that did not converge. */
   readonly remark?: string;
+  /** Why the measure refused this representation, in its words; the value is NaN then. */
+  readonly refusal?: string;
+}
+
+/** What is done with a representation that a measure refuses, where others may be measured. */
+export type OnRefusal =
+  /** The refusal ends the measuring. */
+  | "throw"
+  /** Its rows are NaN, with the measure's words as their `refusal`. */
+  | "row";
+
+/** What `body` gives, or the words of the measure that refuses. @throws MeasureError instead where that is asked for */
+function taken<R>(onRefusal: OnRefusal, body: () => R): { value: R } | { refusal: string } {
+  try {
+    return { value: body() };
+  } catch (error) {
+    if (onRefusal === "row" && error instanceof MeasureError) return { refusal: error.message };
+    throw error;
+  }
+}
+
+/** The row of a refusal. */
+function refused(at: number, what: string, refusal: string): Measured {
+  return { at, what, value: Number.NaN, evidence: { of: "nothing" }, refusal };
+}
+
+/** Says which partner the measure refuses: all representations are lost with it. */
+function ofPartner<R>(partner: "x" | "y", body: () => R): R {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof MeasureError) throw new MeasureError(`${partner}: ${error.message}`);
+    throw error;
+  }
 }
 
 /**
@@ -56,6 +97,7 @@ export function measurePairsOf(
   source: Representations,
   batch: number,
   breathe = nothing,
+  onRefusal: OnRefusal = "throw",
 ): Measured[] {
   if (!Number.isInteger(batch) || batch < measure.smallestBatch) {
     throw new MeasureError(
@@ -66,40 +108,55 @@ export function measurePairsOf(
   if (count < batch) {
     throw new MeasureError(`expected at least one batch of ${batch} samples, got ${count}; choose a smaller batch`);
   }
-  const found = source.names.map(() => ({ "x,z": [] as Terms[], "y,z": [] as Terms[] }));
+  const found = source.names.map(() => ({ "x,z": pairTerms(), "y,z": pairTerms() }));
   for (let start = 0; start + batch <= count; start += batch) {
     breathe(start, count);
     source.pass(start, batch, (x, labels) => {
       const factors = {
-        "x,z": x && measure.factor(floating(x), options),
-        "y,z": labels && measure.labelFactor(labels, options),
+        "x,z": x && ofPartner("x", () => measure.factor(floating(x), options)),
+        "y,z": labels && ofPartner("y", () => measure.labelFactor(labels, options)),
       };
       return (z, at) => {
-        const factor = measure.factor(floating(z), options);
-        for (const pair of ["x,z", "y,z"] as const) {
-          const other = factors[pair];
-          if (other) found[at]![pair].push(batchTerms(measure, other, factor, options));
+        const open = pairs.filter((pair) => factors[pair] && found[at]![pair].refusal === null);
+        if (open.length === 0) return;
+        const factor = taken(onRefusal, () => measure.factor(floating(z), options));
+        for (const pair of open) {
+          const ofPair = found[at]![pair];
+          const terms =
+            "refusal" in factor
+              ? factor
+              : taken(onRefusal, () => batchTerms(measure, factors[pair]!, factor.value, options));
+          if ("refusal" in terms) ofPair.refusal = terms.refusal;
+          else ofPair.terms.push(terms.value);
         }
       };
     });
   }
-  return (["x,z", "y,z"] as const).flatMap((pair) =>
+  return pairs.flatMap((pair) =>
     found.flatMap((values, at): Measured[] => {
-      const terms = values[pair];
+      const { terms, refusal } = values[pair];
+      if (refusal !== null) return [refused(at, pair, refusal)];
       if (terms.length === 0) return [];
+      const mean = taken(onRefusal, () => pooledMean(measure, terms));
+      if ("refusal" in mean) return [refused(at, pair, mean.refusal)];
       const statistic = (indices: Int32Array) =>
         estimateOf(
           measure,
           Array.from(indices, (batch) => terms[batch]!),
         );
       const evidence = { of: "batches", batches: terms.length, statistic } as const;
-      return [{ at, what: pair, ...pooledMean(measure, terms), evidence }];
+      return [{ at, what: pair, ...mean.value, evidence }];
     }),
   );
 }
 
+const pairs = ["x,z", "y,z"] as const;
+
 /** What one batch adds to an estimate. */
 type Terms = readonly number[];
+
+/** Nothing yet. */
+const pairTerms = (): { terms: Terms[]; refusal: string | null } => ({ terms: [], refusal: null });
 
 /** The estimate of these batches; NaN where it is undefined. */
 function estimateOf({ pooled }: PairMeasure, terms: readonly Terms[]): number {
@@ -121,18 +178,31 @@ export function measureFullSetOf(
   options: Options,
   source: Representations,
   breathe = nothing,
+  onRefusal: OnRefusal = "throw",
 ): Measured[] {
   const rows: Measured[] = [];
   source.visit((z, at, x) => {
     breathe(at, source.names.length);
-    const found = fullSet(name, { x: x && floating(x), y: source.labels, z: [floating(z)] }, options);
-    for (const { pair, value } of found) rows.push({ at, what: pair, value, evidence: { of: "nothing" } });
+    const { labels } = source;
+    const found = taken(onRefusal, () => fullSet(name, { x: x && floating(x), y: labels, z: [floating(z)] }, options));
+    if ("refusal" in found) {
+      const alone = (one: Tensor) =>
+        taken("row", () => fullSet(name, { x: null, y: null, z: [floating(one)] }, options));
+      if (x && "value" in alone(z)) {
+        const ofInput = alone(x);
+        if ("refusal" in ofInput) throw new MeasureError(`x: ${ofInput.refusal}`);
+      }
+      for (const pair of pairs) if (pair === "x,z" ? x : labels) rows.push(refused(at, pair, found.refusal));
+      return;
+    }
+    for (const { pair, value } of found.value) rows.push({ at, what: pair, value, evidence: { of: "nothing" } });
   });
   return rows.sort((a, b) => (a.what === b.what ? a.at - b.at : a.what < b.what ? -1 : 1));
 }
 
 /**
- * A measure of whole sets of samples: a row for each representation and key.
+ * A measure of whole sets of samples: a row for each representation and key, but for keys whose partner, input or
+ * labels, is not given or not asked for.
  * @param resampled - whether values that are no mean over samples are to have an interval too, from subsamples
  * @throws MeasureError as the measure, for too few samples, and where it needs an input or labels that are not there
  */
@@ -142,14 +212,18 @@ export function measureSamplesOf(
   source: Representations,
   resampled: boolean,
   breathe = nothing,
+  onRefusal: OnRefusal = "throw",
 ): Measured[] {
   requireSample(measure, source);
+  const keys = keysOf(measure, options, source);
   const labels = source.labels && withoutGaps(source.labels);
   const rows: Measured[] = [];
   try {
     source.visit((z, at, x) => {
       breathe(at, source.names.length);
-      rows.push(...findingsOf(measure, options, { z: inFloat32(z), x: x && inFloat32(x), labels }, at, resampled));
+      const sample = { z: inFloat32(z), x: x && inFloat32(x), labels };
+      const found = taken(onRefusal, () => findingsOf(measure, keys, options, sample, at, resampled));
+      rows.push(...("value" in found ? found.value : keys.map(({ key }) => refused(at, key, found.refusal))));
     });
   } finally {
     labels?.dispose();
@@ -159,6 +233,7 @@ export function measureSamplesOf(
 
 function findingsOf(
   measure: SampleMeasure,
+  keys: readonly FindingKey[],
   options: Options,
   sample: { z: Tensor; x: Tensor | null; labels: Tensor | null },
   at: number,
@@ -166,8 +241,8 @@ function findingsOf(
 ): Measured[] {
   const found = scope(() => measure.measure(sample, options));
   const samples = sample.z.size(0);
-  const statistics = resampled ? subsampled(measure, options, sample) : null;
-  return measure.keys.map(({ key }): Measured => {
+  const statistics = resampled ? subsampled(measure, keys, options, sample) : null;
+  return keys.map(({ key }): Measured => {
     const { value, terms } = found[key]!;
     if (terms) return { at, what: key, value, evidence: { of: "samples", terms } };
     const statistic = statistics?.(key);
@@ -181,6 +256,7 @@ export const SUBSAMPLES = 100;
 /** Statistics that answer from memory: every subsample is measured once, for all keys, now. */
 function subsampled(
   measure: SampleMeasure,
+  keys: readonly FindingKey[],
   options: Options,
   { z, x, labels }: { z: Tensor; x: Tensor | null; labels: Tensor | null },
 ): (key: string) => ResampledStatistic {
@@ -195,10 +271,10 @@ function subsampled(
       try {
         const sample = { z: take(z), x: x && take(x), labels: labels && withoutGaps(take(labels)) };
         const found = measure.measure(sample, options);
-        return Object.fromEntries(measure.keys.map(({ key }) => [key, found[key]!.value]));
+        return Object.fromEntries(keys.map(({ key }) => [key, found[key]!.value]));
       } catch (error) {
         if (!(error instanceof MeasureError)) throw error;
-        return Object.fromEntries(measure.keys.map(({ key }) => [key, Number.NaN])); // too few of a class are left
+        return Object.fromEntries(keys.map(({ key }) => [key, Number.NaN])); // too few of a class are left
       }
     });
     known.set(name, values);
@@ -208,8 +284,17 @@ function subsampled(
     (key: string): ResampledStatistic =>
     (indices) =>
       of(indices)[key]!;
-  subsampleInterval(z.size(0), statisticOf(measure.keys[0]!.key), { subsamples: SUBSAMPLES });
+  subsampleInterval(z.size(0), statisticOf(keys[0]!.key), { subsamples: SUBSAMPLES });
   return statisticOf;
+}
+
+/** What can be found with what is given. @throws MeasureError where nothing can */
+function keysOf({ keys }: SampleMeasure, options: Options, { hasInput, labels }: Representations): FindingKey[] {
+  const asked = pairsOption.safeParse(options.pairs).data;
+  const found = keys.filter(({ key }) => hasPartner(key, { x: hasInput, labels: labels !== null }, asked));
+  if (found.length > 0) return found;
+  const expected = hasInput ? "labels of the samples (--y)" : "the input of the samples (--x)";
+  throw new MeasureError(`expected ${hasInput || labels ? expected : "an input (--x), labels (--y) or both"}`);
 }
 
 /** A probe fitted on one source and scored on another with the same representations: rows `train` and `test` of each. */
@@ -219,6 +304,7 @@ export function measureProbesOf(
   train: Representations,
   test: Representations,
   breathe = nothing,
+  onRefusal: OnRefusal = "throw",
 ): Measured[] {
   if (!train.labels || !test.labels) throw new MeasureError("expected labels of the training and of the test samples");
   return scope(() => {
@@ -235,9 +321,9 @@ export function measureProbesOf(
         testLabels: test.labels!,
         classes: train.classes,
       };
-      const { testCorrect, testCrossEntropy, solver, ...score } = measure.fit(features, options, () =>
-        breathe(total, total),
-      );
+      const fit = taken(onRefusal, () => measure.fit(features, options, () => breathe(total, total)));
+      if ("refusal" in fit) return ["train", "test"].map((what) => refused(at, what, fit.refusal));
+      const { testCorrect, testCrossEntropy, solver, ...score } = fit.value;
       const remark =
         solver?.converged === false
           ? `the solver stopped after ${solver.iterations} iterations at a gradient of ${solver.largestGradient.toPrecision(2)}`

@@ -164,12 +164,14 @@ export interface RunPaths {
  * A run's path through the plane under every setting, from the weights it kept.
  *
  * @param epochs - as `network.epochs` gives them
- * @throws TrainedNetworkError for fewer than three epochs
+ * @param stages - names, in the network's order
+ * @throws TrainedNetworkError for fewer than three epochs, or a stage that is not there
  */
 export function pathsOfRun(
   network: TrainedNetwork,
   epochs: readonly number[],
   plans: readonly SplitPlan[],
+  stages: readonly string[] = network.stages,
   breathe: () => void = () => {},
 ): RunPaths {
   requirePath(network, epochs);
@@ -177,20 +179,20 @@ export function pathsOfRun(
   const problems = new Map<SensitivitySetting, string>();
   for (const { settings } of plans) {
     for (const setting of settings) {
-      const stages = () => network.stages.map((): number[][] => []);
-      values.set(setting, { x: stages(), y: stages() });
+      const empty = () => stages.map((): number[][] => []);
+      values.set(setting, { x: empty(), y: empty() });
     }
   }
   for (const epoch of epochs) {
     network.load(epoch);
     for (const { split, samples, settings } of plans) {
       if (settings.length === 0) continue;
-      const source = network.representations({ split, samples });
+      const source = network.representations({ split, samples, stages });
       try {
         for (const [at, { x, y, problem }] of measureSettings(source, settings, samples, breathe).entries()) {
           const setting = settings[at]!;
           if (problem !== null && !problems.has(setting)) problems.set(setting, `epoch ${epoch}: ${problem}`);
-          for (const stage of network.stages.keys()) {
+          for (const stage of stages.keys()) {
             values.get(setting)!.x[stage]!.push(x![stage]!);
             values.get(setting)!.y[stage]!.push(y![stage]!);
           }

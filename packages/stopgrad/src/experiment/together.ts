@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { selectionOptions } from "../contexts/selection.js";
 import { impossibleFor, trainingShape } from "../data/augment-settings.js";
+import type { ExpectedSample, RefusedOption } from "../measures/index.js";
 import type { Registry, RegistryEntry } from "../registry.js";
 import { type Mistake, mistakeAt } from "./check.js";
 import type { MeasureEntry } from "./entries.js";
@@ -19,6 +20,7 @@ import { chosenWeights, missingWeights, publishedFor, type WrittenReconstruction
 import {
   type ContextSettings,
   type DataSettings,
+  DEFAULT_IMAGES,
   type ImagesSettings,
   type NamedSettings,
   type NhsicSettings,
@@ -47,8 +49,7 @@ export interface SettingsRegistries {
   readonly schedules: Registry;
   readonly fusions: Registry;
   readonly optimizers: Registry;
-  /** `smallestBatch`, `smallestSample`: the least images it is defined for, 2 unless said. */
-  readonly measures: Registry<MeasureEntry & { readonly smallestBatch?: number; readonly smallestSample?: number }>;
+  readonly measures: Registry<MeasureEntry & MeasureTraits>;
 }
 
 /** What validation asks of a loss; see `LocalLoss`. */
@@ -57,6 +58,14 @@ export interface LossTraits {
   readonly heads?: readonly string[];
   readonly propagatesLabels?: boolean;
   views?(options: Readonly<Record<string, unknown>>): 1 | 2;
+}
+
+/** What validation asks of a measure; see `Measure`. */
+export interface MeasureTraits {
+  /** Least images of a batch, and of a set, that it is defined for; 2 unless said. */
+  readonly smallestBatch?: number;
+  readonly smallestSample?: number;
+  refused?(options: Readonly<Record<string, unknown>>, sample: ExpectedSample): RefusedOption | null;
 }
 
 /** What validation asks of the things themselves. Each may answer null: not known before the work. */
@@ -149,30 +158,8 @@ export function impossibleTogether(
   }
   for (const [measure, settings] of Object.entries(observe ?? {})) {
     const entry = registries.measures[measure];
-    if (entry?.kind === "sample") {
-      const { images: asked, split } = settings as unknown as ImagesSettings;
-      const least = entry.smallestSample ?? 2;
-      const held = data?.[split] ?? null;
-      const path = ["observe", measure, "images"];
-      if (held !== null && (asked ?? 0) > held) refuse(path, `${asked} images are asked for, data.${split} is ${held}`);
-      else if ((asked ?? held ?? least) < least)
-        refuse(path, `expected at least ${least} images, got ${asked ?? held}`);
-      continue;
-    }
-    if (entry?.sampled === false) continue;
-    const { batch, batches, split } = settings as unknown as SampleSettings;
-    const least = entry?.smallestBatch ?? 2;
-    if (batch < least) refuse(["observe", measure, "batch"], `expected at least ${least} images a batch, got ${batch}`);
-    const images = data?.[split] ?? null;
-    const needed = batch * (batches ?? 1);
-    if (images !== null && needed > images) {
-      const key = batch > images ? "batch" : "batches";
-      const need =
-        batches === null
-          ? `a batch of ${batch} needs ${batch} images`
-          : `${batches} batches of ${batch} need ${needed} images`;
-      refuse(["observe", measure, key], `${need}, data.${split} is ${images}`);
-    }
+    const problem = entry && impossibleMeasure(entry, settings, data, shape);
+    if (problem) refuse(["observe", measure, ...problem.path], problem.message);
   }
 
   const train = data?.train ?? sizes?.train ?? null;
@@ -238,6 +225,67 @@ export function impossibleTogether(
     refuse(["objective", "head"], `${loss.name}${why}; use head: ${heads.join(" or ")}`);
   }
   return mistakes;
+}
+
+/**
+ * What a measure cannot be taken of.
+ * @param shape - `[C, H, W]` of the images; null where it is not known
+ */
+function impossibleMeasure(
+  entry: MeasureEntry & MeasureTraits,
+  settings: ObserveSettings,
+  data: DataSettings | undefined,
+  shape: readonly number[] | null,
+): { path: Path; message: string } | null {
+  const { images, problem } = measuredImages(entry, settings, data);
+  if (problem) return problem;
+  const dimensions = shape?.reduce((product, size) => product * size, 1) ?? null;
+  const refused = entry.refused?.(optionsOf(entry, settings), { images, dimensions });
+  return refused ? { path: [refused.option], message: refused.message } : null;
+}
+
+/** How many images a measure is taken of, as its `refused` is told; and why it cannot be taken of so many. */
+function measuredImages(
+  entry: MeasureEntry & MeasureTraits,
+  settings: ObserveSettings,
+  data: DataSettings | undefined,
+): { images: number | null; problem?: { path: Path; message: string } } {
+  if (entry.kind === "sample") {
+    const { images: asked, split } = settings as unknown as ImagesSettings;
+    const least = entry.smallestSample ?? 2;
+    const held = data?.[split] ?? null;
+    const images = asked ?? (held === null ? null : Math.min(DEFAULT_IMAGES, held));
+    const message =
+      held !== null && (images ?? 0) > held
+        ? `${images} images are asked for, data.${split} is ${held}`
+        : images !== null && images < least
+          ? `expected at least ${least} images, got ${images}`
+          : null;
+    return message === null ? { images } : { images, problem: { path: ["images"], message } };
+  }
+  if (entry.kind === "probe") {
+    const asked = typeof settings.train === "number" ? settings.train : Number.POSITIVE_INFINITY;
+    const images = Math.min(asked, data?.train ?? Number.POSITIVE_INFINITY);
+    if (images >= 2) return { images: Number.isFinite(images) ? images : null };
+    const message = `expected at least 2 training images, of two classes, got ${images}`;
+    return { images, problem: { path: ["train"], message } };
+  }
+  if (entry.sampled === false) return { images: null };
+  const { batch, batches, split } = settings as unknown as SampleSettings;
+  const least = entry.smallestBatch ?? 2;
+  if (batch < least) {
+    const message = `expected at least ${least} images a batch, got ${batch}`;
+    return { images: batch, problem: { path: ["batch"], message } };
+  }
+  const held = data?.[split] ?? null;
+  const needed = batch * (batches ?? 1);
+  if (held === null || needed <= held) return { images: batch };
+  const need =
+    batches === null
+      ? `a batch of ${batch} needs ${batch} images`
+      : `${batches} batches of ${batch} need ${needed} images`;
+  const key = batch > held ? "batch" : "batches";
+  return { images: batch, problem: { path: [key], message: `${need}, data.${split} is ${held}` } };
 }
 
 /**

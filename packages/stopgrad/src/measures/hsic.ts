@@ -31,6 +31,12 @@ export const hsic: PairMeasure = {
   kind: "pair",
   smallestBatch: 2,
 
+  refused(given, { images }) {
+    const { estimator } = options.parse(given);
+    if (estimator !== "unbiased" || images === null || images >= 4) return null;
+    return { option: "estimator", message: `unbiased needs at least 4 images a batch, got ${images}` };
+  },
+
   factor(values, given) {
     const { estimator, ...kernel } = options.parse(given);
     return scope(() => centredFor(estimator, gramMatrix(asRows(values, 2), kernel)));

@@ -26,6 +26,7 @@ export {
   logisticRegression,
 } from "./logistic-regression.js";
 export {
+  type ExpectedSample,
   type Finding,
   type FindingKey,
   type Measure,
@@ -33,6 +34,7 @@ export {
   type PairMeasure,
   type ProbeFit,
   type ProbeMeasure,
+  type RefusedOption,
   type Sample,
   type SampleMeasure,
   type SplitFeatures,

@@ -75,6 +75,12 @@ export const knn: ProbeMeasure = {
   trainingImages: (given) => options.parse(given).train,
   reduce: reduceFeatures,
 
+  refused(given, { images }) {
+    const { k } = options.parse(given);
+    if (images === null || k < images) return null;
+    return { option: "k", message: `expected fewer than the ${images} training images it is fitted on, got ${k}` };
+  },
+
   fit(features, given, breathe) {
     const settings = options.parse(given);
     checkFeatures(features);

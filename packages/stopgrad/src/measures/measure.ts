@@ -4,11 +4,31 @@ import type { RegistryEntry } from "../registry.js";
 
 type Options = Readonly<Record<string, unknown>>;
 
+/** What a measure will be taken of in a run, as far as the settings tell. */
+export interface ExpectedSample {
+  /** Images of a batch, that a probe is fitted on, or of the whole set; null where that is not known. */
+  readonly images: number | null;
+  /** Numbers of one image, the input; null where that is not known. */
+  readonly dimensions: number | null;
+}
+
+/** An option with a value that cannot be, and what would be right. */
+export interface RefusedOption {
+  readonly option: string;
+  readonly message: string;
+}
+
+/** What all measures have. */
+interface MeasureBase extends RegistryEntry {
+  /** What it would throw a MeasureError for whatever the network gives, told before the run; null where there is nothing. */
+  refused?(options: Options, sample: ExpectedSample): RefusedOption | null;
+}
+
 /**
  * A dependence measure of two views of the same batch that splits into a factor of each: `combine(factor(x), factor(z))`.
  * The factors of the input and the label are computed once a batch and serve every stage.
  */
-export interface PairMeasure extends RegistryEntry {
+export interface PairMeasure extends MeasureBase {
   readonly kind: "pair";
   /** Smallest batch it is defined for. */
   readonly smallestBatch: number;
@@ -58,7 +78,7 @@ export interface ProbeFit {
 }
 
 /** A measure that fits something on a stage's training representations and scores it on both splits. */
-export interface ProbeMeasure extends RegistryEntry {
+export interface ProbeMeasure extends MeasureBase {
   readonly kind: "probe";
   /** It takes no mini-batch settings. */
   readonly sampled: false;
@@ -129,7 +149,7 @@ export interface StreamedFit {
  * A measure that trains small networks on stages' representations while batches of images pass through the network, so
  * that no representation is kept: maps of many images are larger than what trains on them.
  */
-export interface StreamedMeasure extends RegistryEntry {
+export interface StreamedMeasure extends MeasureBase {
   readonly kind: "streamed";
   /** It takes no mini-batch settings of measures that are means over batches. */
   readonly sampled: false;
@@ -165,7 +185,7 @@ export interface FindingKey {
 }
 
 /** A measure of a whole set of samples at once: no mean over mini-batches, nothing trained. */
-export interface SampleMeasure extends RegistryEntry {
+export interface SampleMeasure extends MeasureBase {
   readonly kind: "sample";
   /** It takes no mini-batch settings. */
   readonly sampled: false;

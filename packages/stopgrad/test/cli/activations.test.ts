@@ -1,8 +1,10 @@
 // Each stage's output on disk: what is written gives what the run itself gives.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadSafetensors, readNpy, readNpz, scope } from "@stopgrad/torch";
+import { loadSafetensors, readNpy, readNpz, scope, zeros } from "@stopgrad/torch";
 import { describe, expect, it } from "vitest";
+import { writeActivations } from "../../src/experiment/activations.js";
+import { ofArrays } from "../../src/experiment/representations.js";
 import { json, start, until } from "./command.js";
 import { trainedRuns } from "./trained.js";
 
@@ -109,6 +111,45 @@ describe("activations", () => {
     if (finished.code === 0) return;
     expect(finished.code).toBe(130);
     expect(json(finished)).toEqual({ error: "interrupted: nothing was written" });
-    expect(readdirSync(out)).toEqual([]);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it("with a folder in the way of a file write none", async () => {
+    for (const name of ["fc1.npy", "activations.json"]) {
+      const out = join(trained.home, `way-of-${name}`);
+      mkdirSync(join(out, name), { recursive: true });
+      const finished = await trained.ask("activations", trained.e2e, "--samples", "20", "--out", out, "--json");
+      expect(json(finished).error).toBe(
+        `${join(out, name)}: expected no folder where a file is to be written; choose another --out`,
+      );
+      expect(finished.code).toBe(1);
+      expect(readdirSync(out)).toEqual([name]);
+    }
+  });
+
+  it("that fail at last leave what was there before, and nothing new", async () => {
+    const written = (out: string, publish: () => void) => {
+      const source = ofArrays(
+        [{ name: "first", tensor: zeros([3, 2]) }],
+        { name: "x", tensor: zeros([3, 4]) },
+        { labels: zeros([3], { dtype: "int64" }), classes: 1 },
+      );
+      const breathe = (done: number, total: number) => {
+        if (done === total) publish();
+      };
+      return writeActivations(source, { folder: out, dtype: "float32", format: "npy", origin: {}, breathe }).finally(
+        () => source.dispose(),
+      );
+    };
+    const out = join(trained.home, "late");
+    // The folder comes while the work goes on, so that the second of the renames fails.
+    await expect(written(out, () => mkdirSync(join(out, "x.npy"), { recursive: true }))).rejects.toThrow("x.npy");
+    expect(readdirSync(out)).toEqual(["x.npy"]);
+    const fresh = join(trained.home, "never", "was");
+    const stop = () => {
+      throw new Error("enough");
+    };
+    await expect(written(fresh, stop)).rejects.toThrow("enough");
+    expect(existsSync(join(trained.home, "never"))).toBe(false);
   });
 });

@@ -1,8 +1,8 @@
 // `stopgrad calibrate` as its users meet it.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { folder, json, put, stopgrad } from "./command.js";
+import { folder, json, put, start, stopgrad, until } from "./command.js";
 
 const small = ["--estimators", "ksg,binning", "--dimensions", "1,2", "--information", "0.5,1", "--samples", "200"];
 
@@ -41,8 +41,8 @@ describe("stopgrad calibrate", () => {
     [["--pairs", "x"], "calibrate: --pairs: unknown name: x (known: input, labels)"],
     [["--dimensions", "1,0"], "calibrate: --dimensions: expected whole numbers from 1 to 1000, as in 1,2, got 0"],
     [["--dimensions", "1,,2"], "got nothing"],
-    [["--information", "-1"], "calibrate: --information: expected nats from 0 to 15, as in 1,2, got -1"],
-    [["--correlations", "1"], "calibrate: --correlations: expected numbers between -1 and 1, as in 1,2, got 1"],
+    [["--information", "-1"], "calibrate: --information: expected nats from 0 to 15, as in 0.5,2, got -1"],
+    [["--correlations", "1"], "calibrate: --correlations: expected numbers between -1 and 1, as in 0.5,0.9, got 1"],
     [["--correlations", "0.1", "--information", "1"], "expected --information or --correlations, got both"],
     [["--samples", "99"], "calibrate: --samples: expected at least 100, got 99"],
     [["--estimators", "label-bound", "--pairs", "input"], "calibrate: label-bound takes labels only"],
@@ -58,5 +58,20 @@ describe("stopgrad calibrate", () => {
     const { code, stderr } = await stopgrad(["calibrate", "--out", "taken/study"], { cwd: home });
     expect(code).toBe(1);
     expect(stderr).toContain("taken");
+    mkdirSync(join(home, "study", "calibration.svg"), { recursive: true });
+    const inTheWay = await stopgrad(["calibrate", ...small, "--out", "study", "--json"], { cwd: home });
+    expect(json(inTheWay).error).toMatch(/^calibrate: .*calibration\.svg: expected no folder where a file is to be/);
+    expect(readdirSync(join(home, "study"))).toEqual(["calibration.svg"]);
+  });
+
+  it("that is interrupted leaves no folder", async () => {
+    const home = folder();
+    const running = start(["calibrate", "--estimators", "mine,ksg", "--out", "deep/study"], { cwd: home });
+    let progress = "";
+    running.child.stderr?.on("data", (data) => (progress += data));
+    await until("work under way", () => progress.includes("to go"));
+    process.kill(running.pid, "SIGINT");
+    await running.finished;
+    expect(existsSync(join(home, "deep"))).toBe(false);
   });
 });

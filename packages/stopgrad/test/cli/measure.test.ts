@@ -284,6 +284,88 @@ describe("measures of whole samples", () => {
     const landmarks = await valuesOf("nhsic", ...given, "--full");
     expect(landmarks["x,z z.npy"]).toBeCloseTo(whole["x,z z.npy"]!, 5);
   });
+
+  it("--full says what was estimated", async () => {
+    const given = ["nhsic", "--x", "x.npy", "--z", "z.npy", "--full"];
+    const ofAll = async (...set: string[]) => json(await measure(...given, "--json", ...set)).full;
+    expect(await ofAll()).toEqual({ samples: COUNT, approximation: "nystrom", rank: COUNT });
+    expect(await ofAll("--set", "rank=10")).toEqual({ samples: COUNT, approximation: "nystrom", rank: 10 });
+    expect(await ofAll("--set", "approximation=exact")).toEqual({ samples: COUNT, approximation: "exact" });
+    const { stdout } = await measure(...given, "--set", "rank=10");
+    expect(stdout).toMatch(/^nhsic of all 40 samples at once, by nystrom of rank 10\n/);
+    expect(stdout).toMatch(/rank 10 is below the exact value, the more so the smaller epsilon is \(here 0\.00001\)\n$/);
+    const exact = await measure(...given, "--set", "approximation=exact");
+    expect(exact.stdout).toMatch(/^nhsic of all 40 samples at once, exact\n/);
+    expect(exact.stdout).not.toContain("below");
+    expect((await measure(...given)).stdout).not.toContain("below"); // every sample is a landmark
+  });
+});
+
+describe("a representation that a measure refuses", () => {
+  beforeEach(() => {
+    const wide = Float64Array.from({ length: COUNT * 30 }, (_, i) => Math.sin(i * i));
+    put(home, "wide.npy", npy([COUNT, 30], wide));
+    put(
+      home,
+      "huge.npy",
+      npy(
+        [COUNT, 6],
+        z.map((value) => 1e200 * value),
+      ),
+    );
+    put(home, "constant.npy", npy([COUNT, 6], new Float64Array(COUNT * 6).fill(3)));
+  });
+
+  it.each([
+    [["ksg"], "wide.npy", /^z has 30 features a sample, expected at most 20/],
+    [["nhsic", "--batch", "16"], "huge.npy", /^the numbers are too large/],
+    [["nhsic", "--full"], "huge.npy", /^the numbers are too large/],
+    [["cka", "--batch", "16"], "constant.npy", /./],
+  ])("of several has no value and a remark: %j", async (args, file, reason) => {
+    const finished = await measure(...args, "--y", "y.npy", "--z", file, "z.npy", "--json");
+    expect(finished.code, finished.stderr).toBe(0);
+    const { results } = json(finished);
+    const remark = expect.stringMatching(reason);
+    expect(results[0]).toMatchObject({ file, value: null, interval: null, remark });
+    expect(results[1]).toMatchObject({ file: "z.npy", value: expect.any(Number) });
+    expect(results[1]).not.toHaveProperty("remark");
+    expect(finished.stderr).toContain(`${file}: ${results[0].remark}\n`);
+    expect((await measure(...args, "--y", "y.npy", "--z", file, "z.npy")).stdout).toMatch(/ +undefined\n/);
+  });
+
+  it("alone is an error that names it, as is the input", async () => {
+    const errorOf = async (...args: string[]) => {
+      const finished = await measure(...args, "--json");
+      expect(finished.code).toBe(1);
+      return json(finished).error;
+    };
+    expect(await errorOf("ksg", "--y", "y.npy", "--z", "wide.npy")).toMatch(
+      /^measure ksg: wide\.npy: z has 30 features/,
+    );
+    expect(await errorOf("ksg", "--y", "y.npy", "--z", "wide.npy", "wide.npy")).toMatch(
+      /^measure ksg: wide\.npy: z has 30 .*; the other 1 could not be measured either$/,
+    );
+    const given = ["--x", "huge.npy", "--z", "z.npy"];
+    expect(await errorOf("hsic", ...given, "--batch", "16")).toMatch(/^measure hsic: x: the numbers are too large/);
+    expect(await errorOf("hsic", ...given, "--full")).toMatch(/^measure hsic: x: the numbers are too large/);
+    expect(await errorOf("hsic", "--y", "y.npy", "--z", "huge.npy", "--batch", "16")).toMatch(
+      /^measure hsic: huge\.npy: the numbers are too large/,
+    );
+  });
+
+  it("has no row for a partner that is not given or not asked for", async () => {
+    put(home, "x2.npy", npy([COUNT, 2], x.slice(0, 2 * COUNT)));
+    const keysOf = async (...args: string[]) => {
+      const { results } = json(await measure("ksg", "--z", "z.npy", ...args, "--json"));
+      return results.map(({ key }: { key: string }) => key);
+    };
+    expect(await keysOf("--y", "y.npy")).toEqual(["ksgYZ"]);
+    expect(await keysOf("--x", "x2.npy")).toEqual(["ksgXZ"]);
+    expect(await keysOf("--x", "x2.npy", "--y", "y.npy")).toEqual(["ksgXZ", "ksgYZ"]);
+    expect(await keysOf("--x", "x2.npy", "--y", "y.npy", "--set", "pairs=labels")).toEqual(["ksgYZ"]);
+    const nothing = await measure("ksg", "--z", "z.npy", "--y", "y.npy", "--set", "pairs=input", "--json");
+    expect(json(nothing).error).toBe("measure ksg: expected the input of the samples (--x)");
+  });
 });
 
 describe("measure hsic", () => {
@@ -334,6 +416,15 @@ describe("mistakes", () => {
       "measure: information trains while images pass through a network; expected a run, as in --run ID",
     ],
     [["geometry", "--z", "z.npy", "--full"], "measure: --full is for nhsic, hsic, cka, got geometry"],
+    [
+      ["geometry", "--z", "z.npy", "--batch", "16"],
+      "measure: --batch is for nhsic, hsic, cka, and geometry takes no mini-batches",
+    ],
+    [
+      ["nhsic", ...given, "--full"],
+      "measure: --batch is for means over mini-batches, and --full takes all samples at once; leave one of them out",
+    ],
+    [["nhsic", ...given, "--bootstrap", "1e9"], expect.stringMatching(/--bootstrap.*expected 100 to 100000, got 1e9/)],
     [["nhsic", "--z", "z.npy"], "measure: expected an input (--x X.npy), labels (--y Y.npy) or both"],
     [
       ["nhsic", ...given, "--set", "sigm=1"],
@@ -361,6 +452,7 @@ describe("mistakes", () => {
     spoilt[6 * 7 + 3] = Number.NEGATIVE_INFINITY;
     put(home, "infinite.npy", npy([COUNT, 2, 3], spoilt));
     put(home, "few.npy", npy([20, 6], z.slice(0, 120)));
+    put(home, "one.npy", npy([1, 6], z.slice(0, 6)));
     put(home, "cut.npy", npy([COUNT, 6], z));
     truncateSync(join(home, "cut.npy"), 500);
     put(home, "text.npy", "not numbers");
@@ -384,6 +476,7 @@ describe("mistakes", () => {
     const mistakes: [string[], string][] = [
       [["--x", "x.npy", "--z", "nan.npy"], "nan.npy holds NaN at [7, 3]; expected finite numbers"],
       [["--x", "infinite.npy", "--z", "z.npy"], "infinite.npy holds -Infinity at [7, 1, 0]; expected finite numbers"],
+      [["--x", "x.npy", "--z", "one.npy"], "one.npy holds 1 sample, x.npy holds 40; they must be the same samples"],
       [["--x", "x.npy", "--z", "few.npy"], "few.npy holds 20 samples, x.npy holds 40; they must be the same samples"],
       [
         ["--x", "x.npy", "--y", "few.npy", "--z", "z.npy"],

@@ -73,6 +73,25 @@ describe("of runs", () => {
     expect(order.statement).toBe(`order by nHSIC(Y,Z): ${byY.join(" < ")}`);
   });
 
+  it("looks only at some stages, and is short in a terminal", { timeout: 60_000 }, async () => {
+    const [id] = await train(kept);
+    const args = ["sensitivity", id!, "--batch", "16", "--stages", "fc3", "conv1"];
+    const { stdout, code } = await run(...args);
+    expect(code).toBe(0);
+    const lines = stdout.split("\n");
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(120);
+    expect(lines.slice(1, 3).join(" ")).toMatch(/\d+ of 5 conclusions? holds? in every setting/);
+    expect(stdout).toContain("Only stages conv1, fc3:");
+    const { conclusions } = json(await run(...args, "--samples", "48", "--json"));
+    expect(conclusions).toHaveLength(5); // compression and retention of two stages, and their order
+    for (const { findings } of conclusions) expect(findings[0].verdict).toBe("cannot be told"); // three batches
+    expect(conclusions[0].findings[0].reason).toBe("3 mini-batches, where a verdict needs 4");
+
+    const wrong = await run("sensitivity", id!, "--batch", "16", "--stages", "conv9");
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).toContain("has no stage conv9");
+  });
+
   it("says what to do where a run kept too few epochs", { timeout: 60_000 }, async () => {
     put(home, "smallest.yaml", smallest);
     const { run: id } = json(await run("train", "smallest.yaml", "--json"));
@@ -119,17 +138,27 @@ describe("of files", () => {
     expect(conclusions.map(({ statement }: { statement: string }) => statement).join()).toContain("nHSIC(Y,Z)");
   });
 
-  it("tells people in a table, one line a conclusion", async () => {
+  it("says what to do where there are too few batches", async () => {
+    const args = ["sensitivity", "--x", "x.npy", "--z", "far.npy", "near.npy", "--batch", "32"];
+    const { stdout } = await run(...args);
+    expect(stdout).toContain("0 of 2 conclusions hold in every setting");
+    expect(stdout.replaceAll("\n", " ")).toMatch(
+      /fewer than 4 mini-batches\. Take more --samples or a smaller --batch/,
+    );
+  });
+
+  it("tells people in lines, one a conclusion", async () => {
     const { stdout, code } = await run("sensitivity", "--x", "x.npy", "--z", "far.npy", "near.npy", "--batch", "16");
     expect(code).toBe(0);
     expect(stdout).toContain("nHSIC(X,Z): near.npy is above far.npy");
-    expect(stdout).toMatch(/holds in \d+ of 13 settings/);
+    expect(stdout).toMatch(/holds in \d+ of 13/);
     expect(existsSync(join(home, "swept"))).toBe(false);
   });
 
   it.each([
     [[], "expected runs, or representations"],
     [["--z", "far.npy", "near.npy"], "expected an input (--x X.npy), labels (--y Y.npy) or both"],
+    [["--x", "x.npy", "--z", "far.npy", "near.npy", "--stages", "a"], "--stages is for runs"],
     [["a-run", "--x", "x.npy"], "expected runs or files"],
     [["--x", "x.npy", "--z", "far.npy"], "expected two representations or more"],
     [["--x", "x.npy", "--z", "far.npy", "near.npy", "--batch", "9"], "--batch: expected an even number"],

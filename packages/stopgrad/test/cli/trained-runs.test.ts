@@ -89,6 +89,19 @@ describe("measure --run", () => {
     expect(full.results.map(({ pair }: { pair: string }) => pair)).toEqual(["x,z", "y,z"]);
   });
 
+  it("measures the stages that a measure takes, and says why not the others", async () => {
+    const given = ["measure", "ksg", "--run", trained.e2e, "--stages", "conv1", "fc2", "--set", "pairs=labels"];
+    const finished = await trained.ask(...given, "largestDimension=84", "--against", trained.layerWise, "--json");
+    expect(finished.code, finished.stderr).toBe(0);
+    const [conv1, fc2] = json(finished).results;
+    expect(conv1).toMatchObject({ stage: "conv1", key: "ksgYZ", value: null, against: null, difference: null });
+    expect(fc2).toMatchObject({ stage: "fc2", value: expect.any(Number), difference: expect.any(Number) });
+    expect(finished.stderr).toMatch(/^conv1: z has \d+ features a sample, expected at most 84/m);
+    expect(finished.stderr).toMatch(new RegExp(`^conv1 of ${trained.layerWise}: z has`, "m"));
+    const alone = await trained.ask(...given, "largestDimension=5", "--json");
+    expect(json(alone).error).toMatch(/^measure ksg: conv1: z has .*; the other 1 could not be measured either$/);
+  });
+
   it("says what is not there, and how to get it", async () => {
     const stages = "conv1, conv2, fc1, fc2";
     const mistakes: [string[], string | RegExp, number][] = [

@@ -6,6 +6,7 @@ import { documentFromText, documentFromTree } from "../../src/experiment/documen
 import { mergeLayers } from "../../src/experiment/layers.js";
 import { SettingsError } from "../../src/experiment/problems.js";
 import { defineSettings } from "../../src/experiment/settings.js";
+import { measures } from "../../src/measures/index.js";
 import { hooks, registries, settings } from "./fake-registries.js";
 
 const EXAMPLE = `name: lenet5-cifar10
@@ -395,6 +396,76 @@ precision: float16
       "x.yaml:4:30: observe.nhsic.batches: 4 batches of 100 need 400 images, data.test is 399",
     ]);
     expect(mistakes(text("{ name: cifar10, test: 400 }"))).toEqual([]);
+  });
+
+  describe("measures that cannot be taken of what the settings name", () => {
+    const real = defineSettings({ ...registries, measures }, { ...hooks, imageShape: () => [3, 32, 32] });
+    const problems = (observe: string, data = "cifar10") => {
+      try {
+        real.expand(documentFromText(`data: ${data}\nmodel: lenet5\nepochs: 2\nobserve: ${observe}\n`, "x.yaml"), {});
+      } catch (error) {
+        if (!(error instanceof SettingsError)) throw error;
+        return error.problems.map(({ path, message }) => `${path}: ${message}`);
+      }
+      return [];
+    };
+    const few = "{ name: cifar10, train: 3000, test: 5 }";
+
+    test.each([
+      [
+        "{ hsic: { batch: 3, batches: 1, estimator: unbiased } }",
+        "observe.hsic.estimator: unbiased needs at least 4 images a batch, got 3",
+      ],
+      ["{ cka: { batch: 3 } }", "observe.cka.batch: expected at least 4 images a batch, got 3"],
+      ["{ probe: { train: 1 } }", "observe.probe.train: expected at least 2 training images, of two classes, got 1"],
+      ["{ knn: { train: 1 } }", "observe.knn.train: expected at least 2 training images, of two classes, got 1"],
+      ["{ knn: { train: 20 } }", "observe.knn.k: expected fewer than the 20 training images it is fitted on, got 20"],
+      [
+        "{ knn: { k: 10000 } }",
+        "observe.knn.k: expected fewer than the 10000 training images it is fitted on, got 10000",
+      ],
+      [
+        "{ ksg: true }",
+        "observe.ksg.pairs: an image has 3072 numbers, more than its largestDimension of 20, got both; use pairs: labels",
+      ],
+      [
+        "{ binning: { pairs: input, largestDimension: 3071 } }",
+        "observe.binning.pairs: an image has 3072 numbers, more than its largestDimension of 3071, got input; use pairs: labels",
+      ],
+      ["{ ksg: { pairs: labels, k: 1000 } }", "observe.ksg.k: expected fewer than the 1000 images, got 1000"],
+      ["{ mine: { images: 7 } }", "observe.mine.images: expected at least 8 images, got 7"],
+      ["{ label-bound: { images: 3 } }", "observe.label-bound.images: expected at least 4 images, got 3"],
+      ["{ geometry: { images: 1 } }", "observe.geometry.images: expected at least 2 images, got 1"],
+      ["{ geometry: { images: 10001 } }", "observe.geometry.images: 10001 images are asked for, data.test is 10000"],
+    ])("%s", (observe, problem) => {
+      expect(problems(observe)).toEqual([problem]);
+    });
+
+    test.each([
+      ["{ mine: true }", few, "observe.mine.images: expected at least 8 images, got 5"],
+      ["{ ksg: { pairs: labels, k: 5 } }", few, "observe.ksg.k: expected fewer than the 5 images, got 5"],
+      [
+        "{ knn: { k: 3000 } }",
+        few,
+        "observe.knn.k: expected fewer than the 3000 training images it is fitted on, got 3000",
+      ],
+    ])("%s of %s", (observe, data, problem) => {
+      expect(problems(observe, data)).toEqual([problem]);
+    });
+
+    test.each([
+      "{ hsic: { batch: 4, batches: 1, estimator: unbiased } }",
+      "{ hsic: { batch: 3, batches: 1 } }",
+      "{ cka: { batch: 4 } }",
+      "{ knn: { train: 21 } }",
+      "{ knn: { k: 9999 } }",
+      "{ ksg: { pairs: labels } }",
+      "{ ksg: { largestDimension: 3072 } }",
+      "{ binning: { pairs: labels, images: 2 } }",
+      "{ mine: { images: 8 }, info-nce: { pairs: input }, geometry: true, entanglement: true, information: true }",
+    ])("%s is right", (observe) => {
+      expect(problems(observe)).toEqual([]);
+    });
   });
 
   test("what is impossible together is named beside other mistakes", () => {

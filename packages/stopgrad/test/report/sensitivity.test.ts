@@ -4,15 +4,16 @@ import {
   renderSvg,
   renderText,
   sensitivityChart,
+  sensitivitySummary,
   sensitivityTable,
   sensitivityValuesTable,
 } from "../../src/report/index.js";
-import type { Conclusion } from "../../src/statistics/index.js";
+import type { Conclusion, Verdict } from "../../src/statistics/index.js";
 
 const none = { holds: 0, flips: 0, yes: 0, no: 0, "cannot be told": 0 };
 const conclusions: Conclusion[] = [
   {
-    statement: "conv1 compresses",
+    statement: "compression of X at conv1 is above 0.05",
     quantity: "compression of X",
     threshold: 0.05,
     findings: [
@@ -39,7 +40,7 @@ const conclusions: Conclusion[] = [
 describe("sensitivity in tables and a picture", () => {
   it("has a line a conclusion", () => {
     const text = renderText(sensitivityTable(conclusions, "title", ["note"]));
-    expect(text).toMatch(/conv1 compresses +compression of X > 0.05 +0.200 \[0.150, 0.250\]/);
+    expect(text).toMatch(/compression of X at conv1 is above 0.05 +compression of X > 0.05 +0.200 \[0.150, 0.250\]/);
     expect(text).toContain("flips with sigma 1; holds in 1 of 3 settings; cannot be told with batch 64");
     expect(text).toContain("holds in 3 of 3 settings");
   });
@@ -47,14 +48,21 @@ describe("sensitivity in tables and a picture", () => {
   it("has every number, empty where there is none", () => {
     const rows = renderCsv(sensitivityValuesTable(conclusions)).trim().split("\r\n");
     expect(rows).toHaveLength(7);
-    expect(rows[1]).toBe("conv1 compresses,compression of X,0.05,default,0.2,0.15,0.25,holds");
-    expect(rows[3]).toBe("conv1 compresses,compression of X,0.05,batch 64,,,,cannot be told");
+    expect(rows[1]).toBe("compression of X at conv1 is above 0.05,compression of X,0.05,default,0.2,0.15,0.25,holds");
+    expect(rows[3]).toBe("compression of X at conv1 is above 0.05,compression of X,0.05,batch 64,,,,cannot be told");
   });
 
   it("draws a panel a conclusion", async () => {
     const chart = sensitivityChart(conclusions)!;
     const svg = await renderSvg(chart.spec);
-    for (const text of ["conv1 compresses", "compression of X", "sigma 1", "flips", "< constructor"]) {
+    for (const text of [
+      "compression of X at conv1",
+      "is above 0.05",
+      "compression of X",
+      "sigma 1",
+      "flips",
+      "< constructor",
+    ]) {
       expect(svg.replaceAll("&lt;", "<")).toContain(text);
     }
     expect(sensitivityChart([])).toBeNull();
@@ -64,5 +72,76 @@ describe("sensitivity in tables and a picture", () => {
     const chart = sensitivityChart(conclusions, ["default", "batch 64"])!;
     expect(chart.caption).toContain("Of 3 settings 2 are drawn.");
     expect(await renderSvg(chart.spec)).not.toContain("sigma 1");
+  });
+});
+
+/** A conclusion by its verdicts under 15 settings; the default's comes first. */
+function judged(statement: string, verdicts: Partial<Record<Verdict, number>>): Conclusion {
+  const all = (Object.entries(verdicts) as [Verdict, number][]).flatMap(([verdict, times]) =>
+    Array.from({ length: times }, () => verdict),
+  );
+  const findings = all.map((verdict, at) => ({
+    setting: settings[at]!,
+    value: 0.2,
+    interval: [-0.1, 0.3] as const,
+    verdict,
+  }));
+  return { statement, quantity: "compression of X", threshold: 0.05, findings, counts: { ...none, ...verdicts } };
+}
+const settings = ["default", "laplacian kernel", "linear kernel", "plain distance", "sigma 1", "sigma 2", "sigma 10"];
+settings.push("median width", "epsilon 1e-6", "epsilon 1e-4", "epsilon 1e-3", "batch 64", "batch 256", "batch 512");
+settings.push("train split");
+
+describe("a summary for the terminal", () => {
+  const chain = Array.from({ length: 16 }, (_, at) => `layer${at}.block`).join(" < ");
+  const many = [
+    judged("compression of X at conv1 is above 0.05", { holds: 15 }),
+    judged("compression of X at conv2 is above 0.05", { holds: 10, flips: 5 }),
+    judged("compression of X at conv3 is above 0.05", { holds: 14, flips: 1 }),
+    judged("compression of X at conv4 is above 0.05", { holds: 9, "cannot be told": 6 }),
+    judged("whether compression of X at conv5 is above 0.05", { "cannot be told": 10, yes: 3, no: 2 }),
+    judged(`order by nHSIC(Y,Z): ${chain}`, { holds: 15 }),
+    ...Array.from({ length: 20 }, (_, at) => judged(`whether ${at}`, { "cannot be told": 15 })),
+  ];
+  const notes = ["A conclusion holds where the interval of its number lies on one side. ".repeat(4).trim()];
+  const text = sensitivitySummary(many, "title", notes);
+  const lines = text.split("\n");
+
+  it("counts first", () => {
+    expect(lines.slice(0, 3).join(" ")).toContain(
+      "2 of 26 conclusions hold in every setting, 2 flip in some, 1 hold in some and cannot be told in the others, " +
+        "1 cannot be told by the default setting but by others, 20 cannot be told in any.",
+    );
+    expect(sensitivitySummary([many[0]!], "title", [])).toContain("1 of 1 conclusion holds in every setting.\n");
+    expect(sensitivitySummary([many.at(-1)!], "title", [])).toContain(
+      "0 of 1 conclusion holds in every setting, 1 cannot be told in any.\n",
+    );
+  });
+
+  it("has a line of at most 120 columns for each that some setting tells", () => {
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(120);
+    expect(text).toMatch(/conv1 is above 0.05 +0.200 \[−0.100, 0.300\] {2}holds in 15 of 15\n/);
+    expect(text).toMatch(/conv2.*holds in 10 of 15; flips: epsilon 1e-3 and 4 more\n/);
+    expect(text).toMatch(/conv3.*holds in 14 of 15; flips: train split\n/);
+    expect(text).toMatch(/whether.*conv5.*yes in 3, no in 2 of 15\n/);
+    expect(text).toContain("order by nHSIC(Y,Z): layer0.block < … < layer15.block ");
+    expect(text).not.toContain("whether 7");
+    const short = sensitivitySummary([judged("a above b", { holds: 10, flips: 5 })], "title", []);
+    expect(short).toContain("holds in 10 of 15; flips: epsilon 1e-3, batch 64, batch 256 and 2 more\n");
+  });
+
+  it("draws at most 24 panels, those with differing verdicts first, and says so", () => {
+    const chart = sensitivityChart([...many.slice(6), ...many.slice(0, 6)])!;
+    const spec = JSON.stringify(chart.spec);
+    expect(spec.match(/"height":\{"step"/g)).toHaveLength(24);
+    const at = (statement: string) => spec.indexOf(statement);
+    expect(at("conv2")).toBeGreaterThan(0);
+    expect(at("conv2")).toBeLessThan(at("conv4"));
+    expect(at("conv4")).toBeLessThan(at("conv1"));
+    expect(at("conv1")).toBeLessThan(at("whether 0"));
+    expect(at("whether 17")).toBeGreaterThan(0);
+    expect(at("whether 18")).toBe(-1);
+    expect(chart.caption).toContain("Of 26 conclusions 24 are drawn");
+    expect(sensitivityChart(many.slice(0, 24))!.caption).not.toContain("are drawn");
   });
 });

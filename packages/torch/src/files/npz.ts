@@ -1,7 +1,8 @@
 // NumPy's .npz archives: a zip of .npy files, one for each array, stored (numpy.savez) or deflated
 // (numpy.savez_compressed). Arrays are read one by one, so that a large archive costs what is asked of it.
 //
-// Source: numpy/lib/npyio.py. An array is called by its name with or without ".npy"; here, without.
+// Source: numpy/lib/npyio.py. An array is called by its member's name without one ".npy" at its end, and is found by the
+// name with it, too, where no array is called so itself.
 import type { DType } from "../native.js";
 import { scope } from "../scope.js";
 import type { Tensor } from "../tensor.js";
@@ -28,7 +29,7 @@ const USUAL_HEADER = 4096;
 
 /** Which arrays are read, and how. */
 export interface NpzOptions {
-  /** Read only these, with or without ".npy"; default all. */
+  /** Read only these, with or without the member's ".npy"; default all. */
   names?: readonly string[];
   /** As of `readNpy`. Compressed arrays are read all the same, and mapped ones without comparing their checksum. */
   mapped?: boolean;
@@ -36,7 +37,7 @@ export interface NpzOptions {
 
 /**
  * Reads arrays of a .npz file, each with its checksum compared.
- * @returns by name without ".npy", in the order of `names`, or of the archive; as `readNpy` reads them
+ * @returns by the arrays' own names, in the order of `names`, or of the archive; as `readNpy` reads them
  * @throws FileFormatError naming the file, the array, what it holds and what would be right
  */
 export function readNpz(path: string, options: NpzOptions = {}): Map<string, Tensor> {
@@ -45,10 +46,10 @@ export function readNpz(path: string, options: NpzOptions = {}): Map<string, Ten
       const map = options.mapped ? new FileMap(file) : null;
       const loaded = new Map<string, Tensor>();
       for (const asked of options.names ?? arrays.keys()) {
-        const name = plainName(asked);
+        const name = arrays.has(asked) ? asked : plainName(asked);
         const member = arrays.get(name);
         if (!member)
-          throw new FileFormatError(path, `there is no array ${shown(name)}; it has ${listed(arrays.keys())}`);
+          throw new FileFormatError(path, `there is no array ${shown(asked)}; it has ${listed(arrays.keys())}`);
         const refuse = refusing(path, member);
         const opened = openMember(file, member, true, refuse);
         const share = map && opened.dataStart !== null ? { map, start: opened.dataStart } : null;
@@ -63,7 +64,7 @@ export function readNpz(path: string, options: NpzOptions = {}): Map<string, Ten
 
 /**
  * What a .npz file holds, from the arrays' headers alone.
- * @returns by name without ".npy": shape, and the element type that `readNpz` gives
+ * @returns by name: shape, and the element type that `readNpz` gives
  * @throws FileFormatError as `readNpz`
  */
 export function npzHeader(path: string): Map<string, { dtype: DType; shape: readonly number[] }> {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { writeWhole } from "../../src/files/atomic-write.js";
+import { npyHeader } from "../../src/files/npy.js";
 import { zipWriter } from "../../src/files/zip.js";
 import * as torch from "../../src/index.js";
 import { FileFormatError, memory, npzHeader, readNpz, scope, tensor, writeNpz } from "../../src/index.js";
@@ -102,6 +103,45 @@ describe("readNpz", () => {
     expect(() => readNpz(file)).toThrow(expected);
     expect(() => readNpz(file)).toThrow(file);
     expect(memory().liveTensors).toBe(liveTensors);
+  });
+
+  it("takes one .npy from a member's name, as NumPy does", () => {
+    const odd = join(folder, "odd.npz");
+    const values = { a: 0, "a.npy": 1, "b.npy": 2, "c.npy.npy": 3 };
+    scope(() =>
+      writeWhole(odd, (write) => {
+        const zip = zipWriter(write);
+        for (const [name, value] of Object.entries(values)) {
+          const header = npyHeader(tensor([value]));
+          const data = Buffer.from(Float32Array.of(value).buffer);
+          zip.add(`${name}.npy`, header.length + 4, (append) => {
+            append(header);
+            append(data);
+          });
+        }
+        zip.finish();
+      }),
+    );
+    const numbers = (names?: string[]) =>
+      scope(() => [...readNpz(odd, names ? { names } : {})].map(([name, array]) => [name, array.item()]));
+    expect(numbers()).toEqual(Object.entries(values));
+    expect(numbers([...npzHeader(odd).keys()])).toEqual(Object.entries(values));
+    expect(numbers(["a.npy", "b.npy.npy", "b.npy"])).toEqual([
+      ["a.npy", 1],
+      ["b.npy", 2],
+    ]);
+    expect(() => readNpz(odd, { names: ["b"] })).toThrow(/there is no array "b"; it has "a", "a.npy", "b.npy"/);
+    if (!pythonTorch) return;
+    const script = `import sys, json, numpy\nprint(json.dumps(numpy.load(sys.argv[1]).files))`;
+    expect(runPython<string[]>(script, odd)).toEqual(Object.keys(values));
+  });
+
+  it("prints names as they are, but for what cannot be seen", () => {
+    const names = ["\u00fc", "\u4e2d\u{1f600}", "x\u007f\u0085\u202e\u2028\u{e0001}"];
+    scope(() => writeNpz(path, Object.fromEntries(names.map((name) => [name, tensor([1])]))));
+    expect(() => readNpz(path, { names: ["\u00e9"] })).toThrow(
+      'there is no array "\u00e9"; it has "\u00fc", "\u4e2d\u{1f600}", "x\\u007f\\u0085\\u202e\\u2028\\udb40\\udc01"',
+    );
   });
 
   it("names an array that is not there, and those that are", () => {

@@ -20,7 +20,7 @@ import {
 } from "@stopgrad/torch";
 import { z } from "zod";
 import { type Finding, MeasureError, type SampleMeasure } from "../measure.js";
-import { estimatePairs, meanOf, pairKeys, pairsOption, requireFew } from "./pairs.js";
+import { estimatePairs, meanOf, pairKeys, pairsOption, refusedInput, requireFew } from "./pairs.js";
 import type { Classes, View } from "./views.js";
 
 const options = z.strictObject({
@@ -67,6 +67,13 @@ export const ksg: SampleMeasure = {
   needs: [],
   smallestSample: 3,
   keys: pairKeys("ksg", "nearest neighbours"),
+
+  refused(given, { images, dimensions }) {
+    const settings = options.parse(given);
+    const { k } = settings;
+    if (images === null || k < images) return refusedInput(settings, dimensions);
+    return { option: "k", message: `expected fewer than the ${images} images, got ${k}` };
+  },
 
   measure(sample, given) {
     const settings = options.parse(given);

@@ -2,7 +2,7 @@
 // known without an estimate.
 import { noGrad, scope } from "@stopgrad/torch";
 import { z } from "zod";
-import { type Finding, type FindingKey, MeasureError, type Sample } from "../measure.js";
+import { type Finding, type FindingKey, MeasureError, type RefusedOption, type Sample } from "../measure.js";
 import { Classes, View } from "./views.js";
 
 /** Which pairs are looked at: input and representation, labels and representation, or both, as far as they are given. */
@@ -22,6 +22,17 @@ export function pairKeys(name: string, words: string): FindingKey[] {
     { key: `${name}XZ`, title: `I(X;Z) by ${words}, nats` },
     { key: `${name}YZ`, title: `I(Y;Z) by ${words}, nats` },
   ];
+}
+
+/** Whether a key's partner, the input of `…XZ` and the labels of `…YZ`, is given and asked for; other keys have none. */
+export function hasPartner(
+  key: string,
+  given: { readonly x: boolean; readonly labels: boolean },
+  pairs: z.infer<typeof pairsOption> = "both",
+): boolean {
+  if (key.endsWith("XZ")) return given.x && pairs !== "labels";
+  if (key.endsWith("YZ")) return given.labels && pairs !== "input";
+  return true;
 }
 
 /**
@@ -44,11 +55,12 @@ export function estimatePairs(
         throw new MeasureError(`expected at least ${smallestSample} samples, got ${z.count}`);
       }
       const found: Record<string, Finding> = { [`${name}XZ`]: missing, [`${name}YZ`]: missing };
-      if (sample.x && pairs !== "labels") {
+      const given = { x: sample.x !== null, labels: sample.labels !== null };
+      if (sample.x && hasPartner("XZ", given, pairs)) {
         const x = sameSamples(new View("x", sample.x), z);
         found[`${name}XZ`] = x.isConstant || z.isConstant ? nothing : scope(() => input(x, z));
       }
-      if (sample.labels && pairs !== "input") {
+      if (sample.labels && hasPartner("YZ", given, pairs)) {
         const y = sameSamples(new Classes(sample.labels), z);
         found[`${name}YZ`] = z.isConstant ? nothing : scope(() => labels(y, z));
       }
@@ -77,4 +89,14 @@ export function requireFew(view: View, largest: number, measure: string): void {
     `${measure}: ${view.name} has ${view.features} features a sample, expected at most ${largest} (largestDimension): ` +
       `reduce them first, as by pooling or principal components, ${view.name === "x" ? "leave the input out (pairs=labels) " : ""}or take mine or info-nce`,
   );
+}
+
+/** Why an estimator of few features cannot be taken of inputs, said before there are any. @param dimensions - of the input; null where that is not known */
+export function refusedInput(
+  { pairs, largestDimension }: { pairs: z.infer<typeof pairsOption>; largestDimension: number },
+  dimensions: number | null,
+): RefusedOption | null {
+  if (pairs === "labels" || dimensions === null || dimensions <= largestDimension) return null;
+  const message = `an image has ${dimensions} numbers, more than its largestDimension of ${largestDimension}, got ${pairs}; use pairs: labels`;
+  return { option: "pairs", message };
 }

@@ -33,8 +33,9 @@ export function sensitivityTable(conclusions: readonly Conclusion[], title: stri
 /** Columns of a terminal line. */
 const LINE = 120;
 
-/** Columns a conclusion may take in it. */
-const STATEMENT = 58;
+/** Columns a conclusion may take in it, and those that shorter ones are filled up to: the rest is for settings. */
+const STATEMENT = 64;
+const ALIGNED = 50;
 
 /**
  * What a sweep found, in lines of at most 120 columns: how many conclusions hold, flip, or cannot be told; then one line
@@ -52,12 +53,14 @@ export function sensitivitySummary(
     conclusion,
   }));
   const widths = {
-    statement: Math.max(...rows.map(({ statement }) => statement.length)),
+    statement: Math.min(ALIGNED, Math.max(...rows.map(({ statement }) => statement.length))),
     value: Math.max(...rows.map(({ value }) => value.length)),
   };
   const lines = rows.map(({ statement, value, conclusion }) => {
-    const start = `${statement.padEnd(widths.statement)}  ${value.padStart(widths.value)}  `;
-    return start + shortVerdicts(conclusion, LINE - start.length);
+    const aligned = `${statement.padEnd(widths.statement)}  ${value.padStart(widths.value)}  `;
+    const tight = `${statement}  ${value}  `;
+    const start = [aligned, tight].find(({ length }) => shortVerdicts(conclusion, LINE - length) !== null) ?? aligned;
+    return start + (shortVerdicts(conclusion, LINE - start.length) ?? verdictCounts(conclusion));
   });
   const paragraphs = [
     [...wrapped(title), ...wrapped(countSentence(conclusions))],
@@ -86,29 +89,24 @@ function countSentence(conclusions: readonly Conclusion[]): string {
   return `${every} of ${conclusions.length} ${conclusionsHold} in every setting${rest.join("")}.`;
 }
 
-/** `holds in 14 of 15; flips: sigma 1, sigma 2, median width and 2 more`, with as many names as there is room for. */
-function shortVerdicts({ findings, counts }: Conclusion, room: number): string {
-  const of = findings.length;
-  const [start, shown] =
-    findings[0]!.verdict === "holds"
-      ? ([`holds in ${counts.holds} of ${of}`, [["flips", "flips"]]] as const)
-      : ([
-          `cannot be told in ${counts["cannot be told"]} of ${of}`,
-          [
-            ["yes", "yes"],
-            ["no", "no"],
-          ],
-        ] as const);
-  const named = shown.filter(([verdict]) => counts[verdict] > 0);
-  for (const most of [3, 2, 1]) {
-    const parts = named.map(([verdict, text]) => {
-      const names = findings.filter((finding) => finding.verdict === verdict).map(({ setting }) => setting);
-      return `${text}: ${someOf(names, most)}`;
-    });
-    const line = [start, ...parts].join("; ");
-    if (line.length <= room) return line;
+/** `holds in 10 of 15; flips: sigma 1, sigma 2 and 3 more`: three names, or as many as fit; null without room for one. */
+function shortVerdicts(conclusion: Conclusion, room: number): string | null {
+  const { findings, counts } = conclusion;
+  if (counts.flips === 0) return verdictCounts(conclusion);
+  const flipped = findings.filter(({ verdict }) => verdict === "flips").map(({ setting }) => setting);
+  const held = `holds in ${counts.holds} of ${findings.length}`;
+  const lines = [3, 2, 1].map((most) => `${held}; flips: ${someOf(flipped, most)}`);
+  return lines.find((line) => line.length <= room) ?? null;
+}
+
+/** `holds in 10 of 15; flips in 5`; where the default cannot tell `yes in 3, no in 2 of 15`. */
+function verdictCounts({ findings, counts }: Conclusion): string {
+  if (findings[0]!.verdict === "cannot be told") {
+    const answers = (["yes", "no"] as const).filter((verdict) => counts[verdict] > 0);
+    return `${answers.map((verdict) => `${verdict} in ${counts[verdict]}`).join(", ")} of ${findings.length}`;
   }
-  return [start, ...named.map(([verdict, text]) => `${text} in ${counts[verdict]}`)].join("; ");
+  const held = `holds in ${counts.holds} of ${findings.length}`;
+  return counts.flips > 0 ? `${held}; flips in ${counts.flips}` : held;
 }
 
 function someOf(names: readonly string[], most: number): string {
@@ -116,11 +114,11 @@ function someOf(names: readonly string[], most: number): string {
   return more > 0 ? `${names.slice(0, most).join(", ")} and ${more} more` : names.join(", ");
 }
 
-/** At most 58 columns: of an order the first and last stages, else both ends of the sentence. */
+/** At most 64 columns: of an order the first and the last stage, else both ends of the sentence. */
 function shortStatement(statement: string): string {
   if (statement.length <= STATEMENT) return statement;
   const stages = statement.split(" < ");
-  const short = stages.length > 3 ? `${stages[0]} < ${stages[1]} < … < ${stages.at(-1)}` : statement;
+  const short = stages.length > 2 ? `${stages[0]} < … < ${stages.at(-1)}` : statement;
   if (short.length <= STATEMENT) return short;
   const end = Math.floor((STATEMENT - 1) / 2);
   return `${short.slice(0, STATEMENT - 1 - end)}…${short.slice(-end)}`;
