@@ -370,10 +370,11 @@ export function intervalOf({ value, evidence }: Measured, { level, resamples }: 
     case "samples": {
       const { terms } = evidence;
       if (terms.length < 2 || !everyFinite(terms)) return null;
-      const { interval } = bootstrapInterval(terms, { level, resamples, method: methodFor(terms.length) });
-      // A mean of numbers lies between them: rounding, and the wider interval of few terms, may leave that range.
+      const { interval, method } = bootstrapInterval(terms, { level, resamples, method: methodFor(terms.length) });
+      if (interval === null || method === "jackknife") return interval; // of so few terms others may lie beyond them
+      // The mean of many lies between them: rounding, and an interval that is widened, may leave that range.
       const [least, most] = rangeOf(terms);
-      return interval && [Math.max(interval[0], least), Math.min(interval[1], most)];
+      return [Math.max(interval[0], least), Math.min(interval[1], most)];
     }
     case "subsamples":
       return subsampleInterval(evidence.samples, evidence.statistic, { level, subsamples: SUBSAMPLES }).interval;

@@ -13,15 +13,23 @@
 // are those of `summary.ts`. Plain numbers in and out, seeded, so that the same terms always have the same interval.
 import { Sfc32 } from "../data/sfc32.js";
 import { normalCumulative, normalQuantile } from "./normal.js";
-import { tQuantile } from "./student-t.js";
-import { type Interval, mean } from "./summary.js";
+import { tCumulative, tQuantile } from "./student-t.js";
+import { type Interval, mean, tInterval } from "./summary.js";
 
 /**
  * `percentile`: quantiles of the replicates. `bca`: the same with levels corrected for bias and skewness. `expanded`:
  * percentile with levels widened as Student's t is wider than the normal distribution (T. C. Hesterberg, The American
- * Statistician 69, 2015): the choice for a handful of terms, as are the batches of a run.
+ * Statistician 69, 2015): the choice for a handful of terms, as are the batches of a run. Under 8 terms it takes no
+ * resamples but the jackknife's interval, of a mean Student's t, as no quantile of resamples lies beyond the smallest and
+ * the largest term: of 95 % there would be kept 47 % for 2 normal terms, 76 % for 3, 87 % for 4.
  */
 export type BootstrapMethod = "bca" | "percentile" | "expanded";
+
+/** How an interval was made: `jackknife` where `expanded` was asked for and there are fewer than 8 terms. */
+export type IntervalMethod = BootstrapMethod | "jackknife";
+
+/** Fewest terms whose resamples reach as far as Student's t asks. */
+const FEWEST_RESAMPLED = 8;
 
 export interface BootstrapOptions {
   /** Resamples, default 2000: the ends of a 95 % interval are the 50th and 1950th replicate. At least 100. */
@@ -37,10 +45,10 @@ export interface BootstrapOptions {
 export interface BootstrapInterval {
   /** The statistic of the terms as they are. */
   value: number;
-  /** null for one term, and where the statistic is not finite on the terms or on a resample. */
+  /** null for one term, where the statistic is not finite on the terms or on a resample, and where the jackknife has none. */
   interval: Interval | null;
-  /** How it was made: `percentile` also where BCa was asked for and is not defined. */
-  method: BootstrapMethod;
+  /** How it was made: `percentile` also where BCa was asked for and is not defined, `jackknife` for few terms. */
+  method: IntervalMethod;
   /** Terms. */
   n: number;
 }
@@ -52,10 +60,11 @@ export interface BootstrapDifference {
   interval: Interval | null;
   /**
    * Share of resamples in which the difference has the other sign, in [0, 1], those without a difference counted half;
-   * 0.5 where the difference is 0. About half a two-sided p-value. null where there is no interval.
+   * 0.5 where the difference is 0. About half a two-sided p-value; by the jackknife, P(T > |difference| / standard error)
+   * of Student's t. null where there is no interval.
    */
   otherSide: number | null;
-  method: BootstrapMethod;
+  method: IntervalMethod;
   /** Pairs. */
   n: number;
 }
@@ -72,7 +81,7 @@ type Checked = Required<BootstrapOptions>;
  *
  * Coverage is the level's as n grows. For few terms it falls short, because resamples of n terms spread by √((n − 1)/n)
  * too little and have normal, not Student's tails: of 95 %, about 93 % are kept for 20 normal terms and 88 % for 8;
- * `method: "expanded"` makes up for both. Identical terms give an interval of width 0, at their value.
+ * `method: "expanded"` makes up for both: 94 % for 8, and under 8 the t-interval's 95 %. Identical terms give an interval of width 0, at their value.
  *
  * @param terms - one or more finite numbers
  * Time O(n · resamples), memory O(n + resamples). @throws RangeError for no terms, NaN, infinity or a wrong option
@@ -121,9 +130,8 @@ export function pairedBootstrap(a: Terms, b: Terms, options: BootstrapOptions = 
   const checked = checkOptions("pairedBootstrap", options);
   const differences = Float64Array.from({ length: a.length }, (_, i) => a[i]! - b[i]!);
   const difference = meanOf(differences);
-  const { interval, method, replicates } = intervalOfMean(differences, difference, checked);
-  const otherSide = interval === null ? null : shareOnOtherSide(difference, replicates);
-  return { difference, interval, otherSide, method, n: a.length };
+  const { interval, method, otherSide } = intervalOfMean(differences, difference, checked);
+  return { difference, interval, otherSide: otherSide(), method, n: a.length };
 }
 
 /** As `pairedBootstrap`, of two statistics of the same terms: both are called with the same positions. */
@@ -137,9 +145,8 @@ export function pairedBootstrapStatistic(
   const checked = checkOptions("pairedBootstrapStatistic", options);
   const statistic: ResampledStatistic = (indices) => a(indices) - b(indices);
   const difference = statistic(identity(count));
-  const { interval, method, replicates } = intervalOfStatistic(count, statistic, difference, checked);
-  const otherSide = interval === null ? null : shareOnOtherSide(difference, replicates);
-  return { difference, interval, otherSide, method, n: count };
+  const { interval, method, otherSide } = intervalOfStatistic(count, statistic, difference, checked);
+  return { difference, interval, otherSide: otherSide(), method, n: count };
 }
 
 /** Quantiles (1 − level)/2 and (1 + level)/2 of the replicates, interpolated linearly. */
@@ -184,8 +191,12 @@ export function bcaInterval(
  * Of a mean it is its t-interval, so that it is right for two terms, where resamples know two values. For ratios of means
  * it is right to first order; not for medians or maxima.
  *
+ * Where all θ_(i) are the same up to rounding, there are two reasons. If every term alone has that value too, terms do not
+ * differ in it, as identical ones of a mean: the interval has width 0. Else the statistic hides how they differ (two
+ * batches of which each leaves the other; a maximum): the interval is null.
+ *
  * @param count - terms, n
- * @param statistic - of the terms at the given positions; called n + 1 times
+ * @param statistic - of the terms at the given positions; called n + 1 times, n more times where the θ_(i) coincide
  * @throws RangeError for no terms or a level outside (0, 1)
  * Source: J. W. Tukey, Annals of Mathematical Statistics 29 (1958); Efron and Tibshirani 1993, 11.2.
  */
@@ -200,6 +211,10 @@ export function jackknifeInterval(
   if (count < 2 || !Number.isFinite(value)) return { value, interval: null, n: count };
   const leftOut = leaveOneOut(count, statistic);
   if (!leftOut.every(Number.isFinite)) return { value, interval: null, n: count };
+  if (allNear(leftOut, leftOut[0]!)) {
+    const alone = Float64Array.from({ length: count }, (_, at) => statistic(Int32Array.of(at)));
+    return { value, interval: allNear(leftOut, value) && allNear(alone, value) ? [value, value] : null, n: count };
+  }
   const centre = meanOf(leftOut);
   const squares = leftOut.reduce((sum, one) => sum + (one - centre) ** 2, 0);
   const half = tQuantile((1 + level) / 2, count - 1) * Math.sqrt(((count - 1) / count) * squares);
@@ -283,14 +298,21 @@ export function subsampleInterval(
 
 interface Made {
   interval: Interval | null;
-  method: BootstrapMethod;
-  replicates: Float64Array;
+  method: IntervalMethod;
+  /** As in `BootstrapDifference`. */
+  otherSide: () => number | null;
 }
 
+const noneBy = (method: IntervalMethod): Made => ({ interval: null, method, otherSide: () => null });
+
 function intervalOfMean(terms: Terms, value: number, options: Checked): Made {
-  const { method } = options;
-  if (terms.length < 2) return { interval: null, method, replicates: empty };
-  if (identical(terms)) return { interval: [value, value], method, replicates: Float64Array.of(value) };
+  const { method, level } = options;
+  if (terms.length < 2) return noneBy(method);
+  if (tooFew(terms.length, options))
+    return byJackknife(value, tInterval(Array.from(terms), level), terms.length, level);
+  if (identical(terms)) {
+    return { interval: [value, value], method, otherSide: () => shareOnOtherSide(value, Float64Array.of(value)) };
+  }
   const random = new Sfc32(options.seed, terms.length);
   const replicates = new Float64Array(options.resamples);
   for (let at = 0; at < replicates.length; at++) {
@@ -301,14 +323,14 @@ function intervalOfMean(terms: Terms, value: number, options: Checked): Made {
   }
   // The mean without term i is the mean less (term − mean)/(n − 1): d_i is proportional to the deviation.
   const skewness = () => acceleration(terms, (term) => term - value);
-  return { ...intervalOf(value, replicates, skewness, terms.length, options), replicates };
+  return fromResamples(value, replicates, skewness, terms.length, options);
 }
 
-const empty = new Float64Array();
-
 function intervalOfStatistic(count: number, statistic: ResampledStatistic, value: number, options: Checked): Made {
-  const none = { interval: null, method: options.method, replicates: empty };
-  if (count < 2 || !Number.isFinite(value)) return none;
+  if (count < 2 || !Number.isFinite(value)) return noneBy(options.method);
+  if (tooFew(count, options)) {
+    return byJackknife(value, jackknifeInterval(count, statistic, options.level).interval, count, options.level);
+  }
   const random = new Sfc32(options.seed, count);
   const indices = new Int32Array(count);
   const replicates = new Float64Array(options.resamples);
@@ -316,14 +338,41 @@ function intervalOfStatistic(count: number, statistic: ResampledStatistic, value
     for (let draw = 0; draw < count; draw++) indices[draw] = random.integer(count);
     replicates[at] = statistic(indices);
   }
-  if (!replicates.every(Number.isFinite)) return none;
+  if (!replicates.every(Number.isFinite)) return noneBy(options.method);
   const skewness = () => {
     const leftOut = leaveOneOut(count, statistic);
     if (!leftOut.every(Number.isFinite)) return Number.NaN;
     const centre = meanOf(leftOut);
     return acceleration(leftOut, (one) => centre - one);
   };
-  return { ...intervalOf(value, replicates, skewness, count, options), replicates };
+  return fromResamples(value, replicates, skewness, count, options);
+}
+
+function tooFew(count: number, { method }: Checked): boolean {
+  return method === "expanded" && count < FEWEST_RESAMPLED;
+}
+
+function byJackknife(value: number, interval: Interval | null, count: number, level: number): Made {
+  if (interval === null) return noneBy("jackknife");
+  const standardError = (interval[1] - interval[0]) / 2 / tQuantile((1 + level) / 2, count - 1);
+  const otherSide = () => {
+    if (value === 0) return 0.5;
+    return standardError === 0 ? 0 : tCumulative(-Math.abs(value) / standardError, count - 1);
+  };
+  return { interval, method: "jackknife", otherSide };
+}
+
+function fromResamples(
+  value: number,
+  replicates: Float64Array,
+  skewness: () => number,
+  count: number,
+  options: Checked,
+): Made {
+  return {
+    ...intervalOf(value, replicates, skewness, count, options),
+    otherSide: () => shareOnOtherSide(value, replicates),
+  };
 }
 
 function intervalOf(
@@ -429,6 +478,11 @@ function shareBelow(sorted: Float64Array, value: number): number {
 function identical(terms: Terms): boolean {
   for (let i = 1; i < terms.length; i++) if (terms[i] !== terms[0]) return false;
   return true;
+}
+
+/** Whether all are a number, up to rounding. */
+function allNear(values: Float64Array, wanted: number): boolean {
+  return values.every((one) => Math.abs(one - wanted) <= 1e-13 * Math.max(Math.abs(one), Math.abs(wanted)));
 }
 
 function identity(count: number): Int32Array {

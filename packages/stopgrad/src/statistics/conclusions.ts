@@ -8,8 +8,12 @@
 // threshold, flips where it lies on the other, and cannot be told where it lies on both or where there is none. Where the
 // default itself cannot tell there is no conclusion to flip, but a question that another setting may answer yes or no.
 // With one run of a variant the interval is over mini-batches, which may be few: the jackknife's, each batch left out of
-// all stages, epochs and variants at once. With several seeds it is a t-interval over seeds. Plain numbers in and out.
-import { jackknifeInterval } from "./bootstrap.js";
+// all stages, epochs and variants at once, from 4 batches on. With several seeds it is a t-interval over seeds.
+//
+// Compression is 0 where a path ends at its peak, and leaving out one batch seldom moves a peak: then all leave-one-out
+// values are the same although batches differ, and say nothing of how sure the number is. In their place come whole
+// resamples of the batches, in which more than one is missing. Plain numbers in and out.
+import { bootstrapStatistic, jackknifeInterval, type ResampledStatistic } from "./bootstrap.js";
 import { differenceOverSeeds } from "./difference.js";
 import { compression, retention, type Trajectory } from "./information-plane.js";
 import { kendallTau, spearmanRho } from "./rank-agreement.js";
@@ -35,6 +39,9 @@ export interface VariantPaths {
   readonly runs: readonly { readonly seed: number; readonly paths: PathValues }[];
 }
 
+/** Fewest mini-batches of one run that a verdict is drawn from: of two or three, leave-one-out values often coincide. */
+export const FEWEST_BATCHES = 4;
+
 /** `yes` and `no`: above and below the threshold, where the default setting cannot tell. */
 export type Verdict = "holds" | "flips" | "yes" | "no" | "cannot be told";
 
@@ -46,10 +53,12 @@ export interface SettingFinding {
   value: number | null;
   interval: Interval | null;
   verdict: Verdict;
+  /** Why there is no interval, as in `2 mini-batches, where a verdict needs 4`. */
+  reason?: string;
 }
 
 export interface Conclusion {
-  /** As the default setting has it, `conv1 compresses`; or `whether conv1 compresses` where it cannot tell. */
+  /** As the default setting has it, `compression of X at conv1 is above 0.05`; `whether` before it where it cannot tell. */
   statement: string;
   /** What `value` is: `compression of X`. */
   quantity: string;
@@ -134,23 +143,25 @@ export function describeVerdicts({ findings, counts }: Conclusion): string {
 
 function ownConclusions(settings: readonly string[], bySetting: readonly VariantPaths[], prefix: string): Conclusion[] {
   const { stages } = bySetting[0]!;
-  const judge = (quantity: string, threshold: number, number: Quantity, yes: string, no: string) =>
+  const judge = (quantity: string, threshold: number, number: Quantity, says: Statement) =>
     conclusion(settings, {
       quantity,
       threshold,
-      says: statement(yes, no, prefix),
+      says,
       estimates: bySetting.map((variant) => estimate(variant, number)),
     });
+  const atStage = (quantity: string, threshold: number, stage: string, number: Quantity) => {
+    const says = (side: string) => `${quantity} at ${stage} is ${side} ${threshold}`;
+    return judge(quantity, threshold, number, statement(says("above"), says("below"), prefix));
+  };
   const last = (what: string) => `the last stage retains ${what} of the label than those before it`;
   const order = orderConclusion(settings, bySetting, "y", prefix);
   return [
-    ...stages.map((stage, at) =>
-      judge("compression of X", 0.05, compressionAt(at), `${stage} compresses`, `${stage} does not compress`),
-    ),
-    ...stages.map((stage, at) =>
-      judge("retention of Y", 0.95, retentionAt(at), `${stage} retains the label`, `${stage} loses some of the label`),
-    ),
-    ...(stages.length < 3 ? [] : [judge("role differentiation", 0, roleDifferentiation, last("more"), last("less"))]),
+    ...stages.map((stage, at) => atStage("compression of X", 0.05, stage, compressionAt(at))),
+    ...stages.map((stage, at) => atStage("retention of Y", 0.95, stage, retentionAt(at))),
+    ...(stages.length < 3
+      ? []
+      : [judge("role differentiation", 0, roleDifferentiation, statement(last("more"), last("less"), prefix))]),
     ...(order === null ? [] : [order]),
   ];
 }
@@ -239,6 +250,10 @@ function orderConclusion(
     const { interval } = estimateDifference(variant, variant, finals[high]!, finals[low]!);
     return interval === null ? 0 : sideOf(interval, 0);
   };
+  const reasonOf = (variant: VariantPaths) =>
+    pairs
+      .map(({ low, high }) => estimateDifference(variant, variant, finals[high]!, finals[low]!).reason)
+      .find(Boolean);
   const toldApart = pairs.filter((pair) => side(first, pair) === 1);
   const levels = (variant: VariantPaths) => finals.map((final) => estimate(variant, final, false).value ?? Number.NaN);
   const reference = levels(first);
@@ -256,6 +271,7 @@ function orderConclusion(
       value: known ? finite(kendallTau(reference, now)) : null,
       interval: null,
       verdict,
+      ...because(verdict === "cannot be told" ? reasonOf(variant) : undefined),
       spearman: known ? finite(spearmanRho(reference, now)) : null,
     };
   });
@@ -284,6 +300,8 @@ const statement =
 interface Estimate {
   value: number | null;
   interval: Interval | null;
+  /** Why there is no interval, where something can be said about it. */
+  reason?: string;
 }
 
 function conclusion(
@@ -298,11 +316,12 @@ function conclusion(
   const { quantity, threshold, says, estimates } = given;
   const sides = estimates.map(({ interval }) => (interval === null ? 0 : sideOf(interval, threshold)));
   const findings = estimates.map(
-    ({ value, interval }, at): SettingFinding => ({
+    ({ value, interval, reason }, at): SettingFinding => ({
       setting: settings[at]!,
       value,
       interval,
       verdict: verdictOf(sides[at]!, sides[0]!),
+      ...because(reason),
     }),
   );
   return { statement: says(sides[0]!), quantity, threshold, findings, counts: counted(findings) };
@@ -333,19 +352,30 @@ function estimate({ runs }: VariantPaths, number: Quantity, withInterval = true)
     return { value: summary?.mean ?? null, interval: summary?.interval ?? null };
   }
   const { paths } = runs[0]!;
-  const { value, interval } = jackknifeInterval(batchesOf(paths), (batches) => number(paths, batches));
-  return { value: finite(value), interval };
+  return estimateOverBatches(batchesOf(paths), (batches) => number(paths, batches));
 }
+
+/** A number of mini-batches, with the jackknife's interval, or that of resamples where leaving one out changes nothing. */
+function estimateOverBatches(count: number, statistic: ResampledStatistic): Estimate {
+  const { value, interval } = jackknifeInterval(count, statistic);
+  if (!Number.isFinite(value)) return { value: null, interval: null, reason: "it could not be computed" };
+  if (count < FEWEST_BATCHES) {
+    const batches = `${count} mini-batch${count === 1 ? "" : "es"}`;
+    return { value, interval: null, reason: `${batches}, where a verdict needs ${FEWEST_BATCHES}` };
+  }
+  if (interval !== null) return { value, interval };
+  const { interval: resampled } = bootstrapStatistic(count, statistic, { method: "expanded", resamples: RESAMPLES });
+  if (resampled !== null) return { value, interval: resampled };
+  return { value, interval: null, reason: `none of the ${count} mini-batches changes it when it is left out` };
+}
+
+const RESAMPLES = 400;
 
 /** A number of `a` less one of `b`: over shared seeds, or over the same mini-batches of one run each. */
 function estimateDifference(a: VariantPaths, b: VariantPaths, ofA: Quantity, ofB: Quantity): Estimate {
   const [runA, runB] = [a.runs[0]!, b.runs[0]!];
   if (a.runs.length === 1 && b.runs.length === 1 && batchesOf(runA.paths) === batchesOf(runB.paths)) {
-    const { value, interval } = jackknifeInterval(
-      batchesOf(runA.paths),
-      (batches) => ofA(runA.paths, batches) - ofB(runB.paths, batches),
-    );
-    return { value: finite(value), interval };
+    return estimateOverBatches(batchesOf(runA.paths), (batches) => ofA(runA.paths, batches) - ofB(runB.paths, batches));
   }
   const seeded = ({ runs }: VariantPaths, number: Quantity) =>
     runs
@@ -418,4 +448,9 @@ function orderOf(variant: VariantPaths, numbers: readonly Quantity[]): number[] 
 
 function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null;
+}
+
+/** A field for a reason, if there is one. */
+function because(reason: string | undefined): { reason?: string } {
+  return reason === undefined ? {} : { reason };
 }

@@ -104,6 +104,32 @@ describe("mean of terms", () => {
     expect(coverage("percentile")).toBeLessThan(0.92);
   });
 
+  it.each([2, 3, 4, 7])("expanded covers for %i terms, as Student's t: 3000 means", (count) => {
+    const kept = share(3000, (trial) => {
+      const { interval, method } = bootstrapInterval(normals(count, 31, count, trial), { method: "expanded" });
+      expect(method).toBe("jackknife");
+      return covers(interval, 0);
+    });
+    expect(kept).toBeGreaterThan(0.93); // 0.95 within 5 standard errors
+    expect(kept).toBeLessThan(0.97);
+  });
+
+  it("expanded of few terms is the t-interval, of 8 it is made of resamples", () => {
+    const terms = [0.3, 2.5, 1.1, 0.9, 4.2, 0.1, 1.7, 2.2];
+    const few = terms.slice(0, 7);
+    for (const level of [0.8, 0.95]) {
+      const options = { method: "expanded", level } as const;
+      expect(bootstrapInterval(few, options).interval).toEqual(tInterval(few, level));
+      const { interval, method } = bootstrapStatistic(7, meanAt(few), options);
+      expect(method).toBe("jackknife");
+      expect(interval![0]).toBeCloseTo(tInterval(few, level)[0], 10);
+    }
+    expect(bootstrapInterval(terms, { method: "expanded" }).method).toBe("expanded");
+    expect(bootstrapInterval(few).method).toBe("bca");
+    expect(bootstrapInterval([0.1, 0.1, 0.1], { method: "expanded" }).interval).toEqual([0.1, 0.1]);
+    expect(bootstrapInterval([1], { method: "expanded" }).interval).toBeNull();
+  });
+
   it("BCa follows skewness: both tails err alike for exponential terms, the percentile interval does not", () => {
     const terms = (trial: number) => {
       const random = new Sfc32(3, trial);
@@ -209,6 +235,39 @@ describe("paired difference", () => {
     expect(pairedBootstrap([1], [0])).toMatchObject({ difference: 1, interval: null, otherSide: null });
   });
 
+  it.each([2, 3, 4])("expanded covers for %i pairs, as means and as statistics", (count) => {
+    const options = { method: "expanded" } as const;
+    const kept = { means: 0, statistics: 0 };
+    const trials = 3000;
+    for (let trial = 0; trial < trials; trial++) {
+      const b = normals(count, 41, count, trial);
+      const own = normals(count, 42, count, trial);
+      const a = b.map((one, at) => one + 0.5 + 0.1 * own[at]!);
+      const found = pairedBootstrap(a, b, options);
+      const general = pairedBootstrapStatistic(count, meanAt(a), meanAt(b), options);
+      expect(found.method).toBe("jackknife");
+      expect(general.interval![1]).toBeCloseTo(found.interval![1], 9);
+      if (covers(found.interval, 0.5)) kept.means++;
+      if (covers(general.interval, 0.5)) kept.statistics++;
+    }
+    for (const one of [kept.means, kept.statistics]) {
+      expect(one / trials).toBeGreaterThan(0.93);
+      expect(one / trials).toBeLessThan(0.97);
+    }
+  });
+
+  it("expanded of few pairs: the other side is Student's tail", () => {
+    const options = { method: "expanded" } as const;
+    // Differences 1 and 3: t = 2 / 1 with one degree of freedom, P(T > 2) = 1/2 − arctan(2)/π.
+    const { difference, otherSide } = pairedBootstrap([1, 3], [0, 0], options);
+    expect(difference).toBe(2);
+    expect(otherSide).toBeCloseTo(0.5 - Math.atan(2) / Math.PI, 10);
+    expect(pairedBootstrap([0, 0], [1, 3], options).otherSide).toBeCloseTo(0.5 - Math.atan(2) / Math.PI, 10);
+    expect(pairedBootstrap([1, -1], [0, 0], options).otherSide).toBe(0.5);
+    expect(pairedBootstrap([1, 1], [0, 0], options)).toMatchObject({ interval: [1, 1], otherSide: 0 });
+    expect(pairedBootstrap([1], [0], options)).toMatchObject({ interval: null, otherSide: null });
+  });
+
   it("of statistics takes the same positions of both", () => {
     const terms = [3, 1, 4, 1, 5, 9, 2];
     const same = pairedBootstrapStatistic(7, meanAt(terms), meanAt(terms));
@@ -244,6 +303,18 @@ describe("jackknife", () => {
     });
     expect(kept).toBeGreaterThan(0.92);
     expect(kept).toBeLessThan(0.98);
+  });
+
+  it("has none where leave-one-out values coincide and terms differ, width 0 where they do not", () => {
+    const terms = [1, 2, 5];
+    const least = (indices: Int32Array) => (indices.length > 1 ? 0.25 : terms[indices[0]!]!);
+    expect(jackknifeInterval(3, least)).toEqual({ value: 0.25, interval: null, n: 3 });
+    // Of two batches each is left over once: both have 7 alone, and together 8.
+    expect(jackknifeInterval(2, (indices) => 6 + indices.length)).toEqual({ value: 8, interval: null, n: 2 });
+    expect(jackknifeInterval(3, meanAt([0.1, 0.1, 0.1])).interval).toEqual([
+      meanAt([0.1, 0.1, 0.1])(Int32Array.of(0, 1, 2)),
+      meanAt([0.1, 0.1, 0.1])(Int32Array.of(0, 1, 2)),
+    ]);
   });
 
   it("has none for one term or an undefined statistic", () => {

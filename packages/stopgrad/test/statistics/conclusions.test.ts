@@ -41,7 +41,7 @@ describe("conclusions about one variant", () => {
   ]);
 
   it("holds, flips, or cannot be told where the interval lies on both sides", () => {
-    const compresses = find(conclusions, "a compresses");
+    const compresses = find(conclusions, "compression of X at a is above 0.05");
     expect(compresses.quantity).toBe("compression of X");
     expect(compresses.findings[0]!.value).toBeCloseTo(0.3, 2);
     expect(compresses.findings[0]!.interval![0]).toBeGreaterThan(0.28);
@@ -50,13 +50,13 @@ describe("conclusions about one variant", () => {
     expect(describeVerdicts(compresses)).toBe(
       "flips with sigma 1; holds in 1 of 3 settings; cannot be told with batch 64",
     );
-    expect(describeVerdicts(find(conclusions, "b compresses"))).toBe("holds in 3 of 3 settings");
-    expect(find(conclusions, "c does not compress").counts).toMatchObject({ flips: 0, holds: 2 }); // the third is noisy
+    expect(describeVerdicts(find(conclusions, "compression of X at b is above 0.05"))).toBe("holds in 3 of 3 settings");
+    expect(find(conclusions, "compression of X at c is below 0.05").counts).toMatchObject({ flips: 0, holds: 2 }); // the third is noisy
   });
 
   it("judges retention of the label and the last stage's role", () => {
-    expect(find(conclusions, "b loses some of the label").counts.holds).toBe(3);
-    expect(find(conclusions, "a retains the label").counts.holds).toBeGreaterThanOrEqual(2);
+    expect(find(conclusions, "retention of Y at b is below 0.95").counts.holds).toBe(3);
+    expect(find(conclusions, "retention of Y at a is above 0.95").counts.holds).toBeGreaterThanOrEqual(2);
     const role = find(conclusions, "the last stage retains more");
     expect(role.findings[0]!.value).toBeCloseTo(0.99 - 0.8, 2);
     expect(role.counts.holds).toBe(3);
@@ -67,7 +67,7 @@ describe("conclusions about one variant", () => {
       ["default", "sigma 1", "sigma 2"],
       [[variant("e2e", [0.95], [1], [1], 0.2)], [variant("e2e", [0.6], [1])], [variant("e2e", [1.2], [1])]],
     );
-    const whether = find(asked, "whether a compresses");
+    const whether = find(asked, "whether compression of X at a is above 0.05");
     expect(whether.findings.map(({ verdict }) => verdict)).toEqual(["cannot be told", "yes", "no"]);
     expect(describeVerdicts(whether)).toBe("cannot be told with the default; yes with sigma 1; no with sigma 2");
   });
@@ -99,6 +99,75 @@ describe("conclusions about one variant", () => {
   });
 });
 
+describe("few mini-batches of one run", () => {
+  const paths = (x: number[][][], seed = 1): VariantPaths => ({
+    label: "e2e",
+    stages: x.map((_, at) => `s${at}`),
+    runs: [{ seed, paths: { epochs: [0, 1, 2], x, y: null } }],
+  });
+  const ended = (batches: number, last: (batch: number) => number) => [
+    [
+      Array.from({ length: batches }, () => 1),
+      Array.from({ length: batches }, () => 10),
+      Array.from({ length: batches }, (_, at) => last(at)),
+    ],
+  ];
+
+  it("under four tell nothing, and say so; four do", () => {
+    for (const batches of [1, 2, 3, 4]) {
+      const [compresses] = planeConclusions(["default"], [[paths(ended(batches, (at) => 6 + 0.01 * at))]]);
+      const finding = compresses!.findings[0]!;
+      expect(finding.value).toBeCloseTo(0.4, 2);
+      if (batches === 4) expect(finding).toMatchObject({ verdict: "holds", interval: expect.anything() });
+      else {
+        expect(finding).toMatchObject({ verdict: "cannot be told", interval: null });
+        expect(finding.reason).toBe(`${batches} mini-batch${batches > 1 ? "es" : ""}, where a verdict needs 4`);
+      }
+    }
+  });
+
+  it("of several seeds do not matter", () => {
+    const runs = [1, 2, 3].map((seed) => ({
+      seed,
+      paths: paths(ended(2, () => 6 + 0.01 * seed)).runs[0]!.paths,
+    }));
+    const [compresses] = planeConclusions(["default"], [[{ label: "e2e", stages: ["s0"], runs }]]);
+    expect(compresses!.findings[0]!.verdict).toBe("holds");
+  });
+
+  it("an order of them cannot be told either", () => {
+    const of = (level: number) => [[level, 1.01 * level]];
+    const arrays: VariantPaths = {
+      label: "files",
+      stages: ["a", "b"],
+      runs: [{ seed: 0, paths: { epochs: [0], x: [of(1), of(2)], y: null } }],
+    };
+    for (const { findings } of orderConclusions(["default"], [arrays])) {
+      expect(findings[0]).toMatchObject({
+        verdict: "cannot be told",
+        reason: "2 mini-batches, where a verdict needs 4",
+      });
+    }
+  });
+
+  it("a compression of 0 with every batch left out is no certainty where batches disagree", () => {
+    // The mean path ends at its peak whichever one batch is missing; three of ten batches alone compress by 0.1.
+    const odd = (batches: number) => paths(ended(batches, (at) => (at % 4 === 0 ? 9 : 10.7)));
+    const [few] = planeConclusions(["default"], [[odd(6)]]);
+    expect(few!.findings[0]).toMatchObject({ value: 0, interval: null, verdict: "cannot be told" });
+    expect(few!.findings[0]!.reason).toBe("none of the 6 mini-batches changes it when it is left out");
+    const [many] = planeConclusions(["default"], [[odd(12)]]);
+    expect(many!.statement).toBe("compression of X at s0 is below 0.05");
+    const [low, high] = many!.findings[0]!.interval!;
+    expect(low).toBe(0);
+    expect(high).toBeGreaterThan(0);
+    expect(high).toBeLessThan(0.05);
+    // Where every batch says 0 by itself, it is 0.
+    const [sure] = planeConclusions(["default"], [[paths(ended(4, (at) => 11 + at))]]);
+    expect(sure!.findings[0]!.interval).toEqual([0, 0]);
+  });
+});
+
 describe("conclusions about two variants", () => {
   it("compares over the same batches, or over shared seeds", () => {
     for (const seeds of [[1], [1, 2, 3]]) {
@@ -118,7 +187,7 @@ describe("conclusions about two variants", () => {
       expect(at("at b").statement).not.toContain("whether");
       expect(at("role differentiation is higher in e2e than in local").findings[0]!.value).toBeCloseTo(0.4, 1);
       expect(at("the spread of compression over stages is higher in e2e").counts.holds).toBeGreaterThanOrEqual(1);
-      expect(at("local: b compresses").counts.holds).toBe(2);
+      expect(at("local: compression of X at b is above 0.05").counts.holds).toBe(2);
     }
   });
 });
