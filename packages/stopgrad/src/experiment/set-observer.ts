@@ -39,7 +39,7 @@ export class SetObserver implements Observer {
           const { labels } = stages;
           const { result, problem } = attempt(() => this.measure.measure({ z, x, labels }, this.options));
           for (const { key } of this.measure.keys) {
-            const value = result?.[key]!.value;
+            const value = result?.[key]?.value;
             if (value !== undefined && Number.isNaN(value)) continue; // undefined here, as the measure says of itself
             const measured = value === undefined ? { value: Number.NaN, problem } : checked(value);
             found.push({ stage: names[at]!, key, standardError: null, ...measured });

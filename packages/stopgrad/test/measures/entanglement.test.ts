@@ -260,7 +260,8 @@ test("blocks of rows give what all rows at once give", () => {
       measure(rows(points), labels.slice(0, 70), { sigma: 0.5 }),
       measure(rows(many), labels, { sigma: 0.5 }),
     ];
-    for (const key of ["L", "Lbar", "J", "populationHsic", "smallestKernel"]) expect(all[key]).toBeCloseTo(few[key]!, 11);
+    for (const key of ["L", "Lbar", "J", "populationHsic", "smallestKernel"])
+      expect(all[key]).toBeCloseTo(few[key]!, 11);
   });
 });
 
