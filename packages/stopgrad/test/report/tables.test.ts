@@ -220,6 +220,13 @@ describe("tables of a report", () => {
     expect(moduleMemoryTable(compareRuns(whole)).rows).toEqual([]);
   });
 
+  it("costs: the width of a variant that is to cost what a context would", () => {
+    const widened = (runs: ReturnType<typeof greedy>) =>
+      costsTable(compareRuns(runs)).notes.filter((note) => note.startsWith("Widened"));
+    expect(widened(greedy())).toEqual([expect.stringMatching(/model\.width of matched: 10\.$/)]);
+    expect(widened(syntheticRuns())).toEqual([]);
+  });
+
   it("contexts: which paths a selection left, and in how many seeds where they disagree", () => {
     const agreed = greedy();
     expect(texts(contextsTable(compareRuns(agreed)))).toEqual([["contsup", "fc1-fc3", "input", "module 1"]]);

@@ -105,8 +105,22 @@ export function costsTable(comparison: Comparison): Table {
         (differInEpochs(variants)
           ? " The variants are not trained for the same number of epochs: compare the whole training."
           : ""),
+      ...matchedWidths(variants),
     ],
   };
+}
+
+/** Which width was found for variants that are to cost what a context would. */
+function matchedWidths(variants: readonly Variant[]): string[] {
+  const found = variants.flatMap(({ label, completed }) => {
+    const widths = [...new Set(completed.flatMap(({ record }) => record.summary!.matchedWidth ?? []))];
+    return widths.length === 0 ? [] : [`${label}: ${widths.join(", ")}`];
+  });
+  return found.length === 0
+    ? []
+    : [
+        `Widened until inference costs what it would with the context that is left out; model.width of ${found.join("; ")}.`,
+      ];
 }
 
 /** Multiply-adds of all training, mean over seeds; null where no run has its cost for an image. */
