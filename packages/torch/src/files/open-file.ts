@@ -116,12 +116,11 @@ function unreadable(file: string, expected: string, error: unknown): FileFormatE
   return new FileFormatError(file, `${reason}; expected ${expected}`, { cause: error });
 }
 
-/** Text from a file, safe to print: in quotes, without what no reader sees or what moves others, not longer than two lines. */
+/** Text from a file, safe to print: in quotes, ASCII only, and not longer than a line or two. */
 export function shown(text: string): string {
-  const quoted = JSON.stringify(text.slice(0, LONGEST_SHOWN)).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (letter) =>
-    Array.from({ length: letter.length }, (_, at) => `\\u${letter.charCodeAt(at).toString(16).padStart(4, "0")}`).join(
-      "",
-    ),
+  const quoted = JSON.stringify(text.slice(0, LONGEST_SHOWN)).replace(
+    /[\x7f-\uffff]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
   const isWhole = text.length <= LONGEST_SHOWN && quoted.length <= 2 * LONGEST_SHOWN;
   return isWhole ? quoted : `${quoted.slice(0, 2 * LONGEST_SHOWN)}..."`;
