@@ -74,9 +74,44 @@ inline void interleave(float* to, int64_t left, Vector even, Vector odd) {
   store(to, 2 * left, _mm512_permutex2var_ps(even, low, odd));
   store(to + 16, 2 * left - 16, _mm512_permutex2var_ps(even, high, odd));
 }
+using Doubles = __m512d;
+constexpr int64_t kDoubles = 8;
+/** 32 registers: 24 sums, three vectors, one broadcast number. */
+constexpr int kGramPanels = 3, kGramRows = 8;
+inline Doubles loadDoubles(const double* from) { return _mm512_loadu_pd(from); }
+inline Doubles loadDoubles(const float* from) { return _mm512_cvtps_pd(_mm256_loadu_ps(from)); }
+inline void storeDoubles(double* to, Doubles value) { _mm512_storeu_pd(to, value); }
+inline Doubles broadcastDouble(const double* from) { return _mm512_set1_pd(*from); }
+inline Doubles noDoubles() { return _mm512_setzero_pd(); }
+inline Doubles multiplyAddDoubles(Doubles a, Doubles b, Doubles c) { return _mm512_fmadd_pd(a, b, c); }
+inline void copyLanes(double* to, const double* from) { storeDoubles(to, loadDoubles(from)); }
+inline void copyLanes(float* to, const float* from) { _mm256_storeu_ps(to, _mm256_loadu_ps(from)); }
+/** Eight rows of eight numbers. */
+inline void transpose(Doubles* rows) {
+  Doubles pairs[8], fours[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = _mm512_unpacklo_pd(rows[i], rows[i + 1]);
+    pairs[i + 1] = _mm512_unpackhi_pd(rows[i], rows[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; j++) {
+      fours[i + j] = _mm512_shuffle_f64x2(pairs[i + j], pairs[i + j + 2], 0b10001000);
+      fours[i + j + 2] = _mm512_shuffle_f64x2(pairs[i + j], pairs[i + j + 2], 0b11011101);
+    }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) {
+    rows[j] = _mm512_shuffle_f64x2(fours[j], fours[j + 4], 0b10001000);
+    rows[j + 4] = _mm512_shuffle_f64x2(fours[j], fours[j + 4], 0b11011101);
+  }
+}
 #include "common-loops.h"
 #include "convolution-loops.h"
 #include "normalisation-loops.h"
+#include "gram-loops.h"
+#include "kernel-table.h"
 }  // namespace
 }  // namespace avx512
 #undef STOPGRAD_ROWS
@@ -159,9 +194,32 @@ inline void interleave(float* to, int64_t left, Vector even, Vector odd) {
   store(to, 2 * left, _mm256_permute2f128_ps(low, high, 0x20));
   store(to + 8, 2 * left - 8, _mm256_permute2f128_ps(low, high, 0x31));
 }
+using Doubles = __m256d;
+constexpr int64_t kDoubles = 4;
+/** 16 registers: eight sums, two vectors, one broadcast number. */
+constexpr int kGramPanels = 1, kGramRows = 4;
+inline Doubles loadDoubles(const double* from) { return _mm256_loadu_pd(from); }
+inline Doubles loadDoubles(const float* from) { return _mm256_cvtps_pd(_mm_loadu_ps(from)); }
+inline void storeDoubles(double* to, Doubles value) { _mm256_storeu_pd(to, value); }
+inline Doubles broadcastDouble(const double* from) { return _mm256_broadcast_sd(from); }
+inline Doubles noDoubles() { return _mm256_setzero_pd(); }
+inline Doubles multiplyAddDoubles(Doubles a, Doubles b, Doubles c) { return _mm256_fmadd_pd(a, b, c); }
+inline void copyLanes(double* to, const double* from) { storeDoubles(to, loadDoubles(from)); }
+inline void copyLanes(float* to, const float* from) { _mm_storeu_ps(to, _mm_loadu_ps(from)); }
+/** Four rows of four numbers. */
+inline void transpose(Doubles* rows) {
+  const Doubles low = _mm256_unpacklo_pd(rows[0], rows[1]), high = _mm256_unpackhi_pd(rows[0], rows[1]);
+  const Doubles lower = _mm256_unpacklo_pd(rows[2], rows[3]), higher = _mm256_unpackhi_pd(rows[2], rows[3]);
+  rows[0] = _mm256_permute2f128_pd(low, lower, 0x20);
+  rows[1] = _mm256_permute2f128_pd(high, higher, 0x20);
+  rows[2] = _mm256_permute2f128_pd(low, lower, 0x31);
+  rows[3] = _mm256_permute2f128_pd(high, higher, 0x31);
+}
 #include "common-loops.h"
 #include "convolution-loops.h"
 #include "normalisation-loops.h"
+#include "gram-loops.h"
+#include "kernel-table.h"
 }  // namespace
 }  // namespace avx2
 #undef STOPGRAD_ROWS

@@ -34,6 +34,15 @@ struct MapKernels {
   void (*dropElements)(const T* x, T* y, int64_t begin, int64_t end, uint64_t seed, uint32_t threshold, float scale);
 };
 
+/** Loops for products of all pairs of samples of float or double; see gram-loops.h. */
+template <typename T>
+struct GramKernels {
+  void (*sumRows)(const T* from, int64_t stride, int64_t rows, int64_t count, const double* shift, T* copy, double* to);
+  void (*packPanels)(const T* from, int64_t stride, int64_t rows, int64_t count, const double* shift, const double* mean,
+                     double* to);
+  void (*gram)(const double* panels, int64_t panelCount, int64_t count, double* out);
+};
+
 struct Kernels {
   const char* name;
   /** Rows a call of `product` and `correlation` takes at most. */
@@ -50,6 +59,8 @@ struct Kernels {
                            float* toBelow, int64_t width);
   MapKernels<float> floats;
   MapKernels<uint16_t> bfloats;
+  GramKernels<float> floatGram;
+  GramKernels<double> doubleGram;
 
   const MapKernels<float>& maps(float) const { return floats; }
   const MapKernels<uint16_t>& maps(uint16_t) const { return bfloats; }

@@ -269,8 +269,3 @@ MapKernels<T> mapKernels() {
           gradientSumsOfRows<T>, gradientOfRun<T>, gradientOfRows<T>, meanOfPixels<T>,  spreadToPixels<T>,
           meanOfWindows<T>,  spreadToWindows<T>, dropElements<T>};
 }
-
-inline Kernels table(const char* name, int rows) {
-  return {name,        rows,     kLanes,           product, correlation,
-          poolRows,    poolRowsBackward, mapKernels<float>(), mapKernels<uint16_t>()};
-}

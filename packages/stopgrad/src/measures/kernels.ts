@@ -4,6 +4,7 @@
 import {
   all,
   cdist,
+  centredGram,
   clamp,
   type DType,
   diagonal,
@@ -11,76 +12,47 @@ import {
   exp,
   eye,
   isfinite,
-  matmul,
   mean,
   mul,
   scope,
   sqrt,
-  sub,
   type Tensor,
   zeros,
 } from "@stopgrad/torch";
 import { z } from "zod";
-import { MeasureError } from "./measure.js";
+import { MeasureError, type RefusedOption } from "./measure.js";
 import { medianDistance } from "./median.js";
 
-/** `[N, …]` as rows `[N, D]`. @throws MeasureError for fewer than `smallest` rows */
-export function asRows(values: Tensor, smallest: number): Tensor {
+/** The values themselves. @throws MeasureError for fewer than `smallest` samples `[N, …]`, or none of a sample's numbers */
+export function asSamples(values: Tensor, smallest: number): Tensor {
   const [count = 0] = values.shape;
   if (values.dim === 0 || count < smallest || values.numel === 0) {
     throw new MeasureError(
       `expected at least ${smallest} samples along the first dimension, got [${values.shape.join(", ")}]`,
     );
   }
-  return values.reshape([count, -1]);
+  return values;
+}
+
+/** `[N, …]` as rows `[N, D]`. @throws MeasureError for fewer than `smallest` rows */
+export function asRows(values: Tensor, smallest: number): Tensor {
+  return asSamples(values, smallest).reshape([values.size(0), -1]);
 }
 
 /**
- * Squared Euclidean distances of all pairs of rows, float64 `[N, N]`, exactly 0 on the diagonal.
+ * Squared Euclidean distances of all pairs of samples `[N, …]`, float64 `[N, N]`, exactly 0 on the diagonal.
  *
- * From inner products of rows less their mean, which keeps the subtraction ‖u‖² + ‖v‖² − 2u·v stable; what rounding
+ * From inner products of samples less their mean, which keeps the subtraction ‖u‖² + ‖v‖² − 2u·v stable; what rounding
  * leaves below 0 is set to 0. No array is larger than `[N, D]` or `[N, N]`.
  * @throws MeasureError for NaN, infinity, or numbers too large to be squared
  */
-export function squaredDistances(rows: Tensor): Tensor {
+export function squaredDistances(samples: Tensor): Tensor {
   return scope(() => {
-    const wide = rows.to("float64");
-    const means = mean(wide, [0], { keepDim: true }); // [1, D]
-    // A conversion is ours to write over; float64 rows are the caller's own.
-    const centred = rows.dtype === "float64" ? sub(rows, means) : wide.sub_(means); // [N, D]
-    const products = ownProducts(centred); // [N, N]
+    const products = centredGram(samples); // [N, N]
     const norms = diagonal(products); // [N]
-    requireFinite(norms, rows);
+    requireFinite(norms, samples);
     const distances = products.mul(-2).add_(norms.unsqueeze(0)).add_(norms.unsqueeze(1));
     return clamp(distances, 0);
-  });
-}
-
-/** Numbers below which one product is quicker than two. */
-const LARGE = 2 ** 18;
-
-/**
- * Inner products of all pairs of rows, `[N, N]`. Those of the second half of the rows with the first are those of the first
- * with the second, which saves a quarter of a large product.
- */
-function ownProducts(rows: Tensor): Tensor {
-  const count = rows.size(0);
-  // A multiple of the BLAS's tiles, so that sums are taken in the order of one product (but for an odd count's last rows).
-  const half = 32 * Math.round(count / 64);
-  if (rows.numel < LARGE || half === 0 || rows.device !== "cpu") return matmul(rows, rows.t());
-  return scope(() => {
-    const late = rows.narrow(0, half, count - half);
-    const products = zeros([count, count], { dtype: rows.dtype });
-    products.narrow(0, 0, half).copy_(matmul(rows.narrow(0, 0, half), rows.t()));
-    const below = products.narrow(0, half, count - half); // [N − half, N]
-    below.narrow(1, 0, half).copy_(
-      products
-        .narrow(0, 0, half)
-        .narrow(1, half, count - half)
-        .t(),
-    );
-    below.narrow(1, half, count - half).copy_(matmul(late, late.t()));
-    return products;
   });
 }
 
@@ -129,7 +101,7 @@ export interface KernelSettings {
   readonly distance: KernelDistance;
 }
 
-/** The same four options in every measure that has a kernel. */
+/** The same four options in every measure that has a kernel. What a kernel does not read is refused, but for its default. */
 export const kernelOptions = {
   kernel: z.enum(["rbf", "laplacian", "linear"]).default("rbf"),
   sigma: z.number().positive().default(5),
@@ -137,20 +109,38 @@ export const kernelOptions = {
   distance: z.enum(["squared", "plain"]).default("squared"),
 };
 
+/** What each kernel does not read. */
+const UNUSED = {
+  rbf: [],
+  laplacian: ["distance"],
+  linear: ["sigma", "width", "distance"],
+} as const satisfies Record<Kernel, readonly (keyof KernelSettings)[]>;
+
+/** An option that the kernel does not read and that is not as by default; null where there is none. */
+export function unusedKernelOption(settings: KernelSettings): RefusedOption | null {
+  const { kernel } = settings;
+  const option = UNUSED[kernel].find((name) => settings[name] !== kernelOptions[name].parse(undefined));
+  if (option === undefined) return null;
+  const others = (Object.keys(UNUSED) as Kernel[]).filter((one) => !UNUSED[one].some((name) => name === option));
+  const message = `the ${kernel} kernel does not use it, got ${settings[option]}; leave it out, or use kernel ${others.join(" or ")}`;
+  return { option, message };
+}
+
 /**
- * Gram matrix of all pairs of rows, float64 `[N, N]`, symmetric.
+ * Gram matrix of all pairs of samples, float64 `[N, N]`, symmetric.
  *
- * @param rows - `[N, D]` of any numeric type
+ * @param samples - `[N, …]` of any numeric type
  * @throws MeasureError for NaN, infinity, numbers too large to be squared, or a median distance of 0 between samples that
  *   are not all the same
  * Time O(N² D); memory O(N D + N²) and for `laplacian` O(N · 4096 + N²). The 1-norm is no matrix product: it is some ten
  * times slower.
  */
-export function gramMatrix(rows: Tensor, settings: KernelSettings): Tensor {
+export function gramMatrix(samples: Tensor, settings: KernelSettings): Tensor {
   return scope(() => {
-    if (settings.kernel === "linear") return linearGram(rows);
-    const distances = settings.kernel === "rbf" ? squaredDistances(rows) : absoluteDistances(rows);
-    return kernelOf(distances, rows.size(1), settings, () => medianDistance(distances, settings.kernel === "rbf"));
+    if (settings.kernel === "linear") return linearGram(samples);
+    const squared = settings.kernel === "rbf";
+    const distances = squared ? squaredDistances(samples) : absoluteDistances(asRows(samples, 1));
+    return kernelOf(distances, samples.numel / samples.size(0), settings, () => medianDistance(distances, squared));
   });
 }
 
@@ -166,24 +156,33 @@ export function kernelOf(distances: Tensor, features: number, settings: KernelSe
   });
 }
 
-/** What a kernel multiplies its distance by in the exponent: 1 / (2 w²), or 1 / w for `laplacian`. */
-export function rateOf(features: number, { kernel, sigma, width }: KernelSettings, median: () => number): number {
+/**
+ * What a kernel multiplies its distance by in the exponent: 1 / (2 w²), or 1 / w for `laplacian`. 0 for a width whose square
+ * is infinite: every kernel value is then 1.
+ * @throws MeasureError where it is infinite, for so small a width
+ */
+export function rateOf(features: number, settings: KernelSettings, median: () => number): number {
+  const { kernel, sigma, width } = settings;
   const unit = width === "median" ? median() : 1;
   // All samples are the same: every distance is 0, and any rate will do.
   if (unit === 0) return 0;
+  const rate = rateAt(features, settings, unit);
+  if (Number.isFinite(rate)) return rate;
+  const what = kernel === "laplacian" ? "its inverse" : "the inverse of its square";
+  const of = width === "median" ? ` times a median distance of ${unit}` : "";
+  throw new MeasureError(`sigma: expected a width that is not so small that ${what} is infinite, got ${sigma}${of}`);
+}
+
+function rateAt(features: number, { kernel, sigma, width }: KernelSettings, unit: number): number {
   if (kernel === "laplacian") return 1 / (width === "scaled" ? sigma * features : sigma * unit);
   return width === "scaled" ? 1 / (2 * sigma * sigma * features) : 1 / (2 * (sigma * unit) ** 2);
 }
 
-/** u · v of rows less their mean, float64 `[N, N]`; exactly 0 where all rows are the same. */
-function linearGram(rows: Tensor): Tensor {
+/** u · v of samples less their mean, float64 `[N, N]`; exactly 0 where all are the same. */
+function linearGram(samples: Tensor): Tensor {
   return scope(() => {
-    // Less the first row first, so that equal rows leave no rounding error of their mean.
-    const wide = rows.to("float64");
-    const moved = wide.sub(wide.narrow(0, 0, 1)); // [N, D]
-    moved.sub_(mean(moved, [0], { keepDim: true }));
-    const products = ownProducts(moved);
-    requireFinite(diagonal(products), rows);
+    const products = centredGram(samples);
+    requireFinite(diagonal(products), samples);
     return products;
   });
 }
@@ -245,6 +244,7 @@ export function centre(gram: Tensor): Tensor {
  *
  * From C = P G P, whose rows sum to 0: C_ij + (C_ii + C_jj) / (m − 2) − tr C / ((m − 1)(m − 2)) for i ≠ j.
  * @param gram - `[m, m]`, symmetric
+ * @returns 0 where nothing but rounding is left: of samples that are all the same, or all the same but one
  * @throws MeasureError for fewer than 4 samples
  */
 export function uCentre(gram: Tensor): Tensor {
@@ -256,9 +256,14 @@ export function uCentre(gram: Tensor): Tensor {
     const rest = own.sum().div(count - 1);
     centred.add_(own.unsqueeze(0)).add_(own.unsqueeze(1)).sub_(rest);
     diagonal(centred).fill_(0);
-    return centred;
+    return largest(centred) <= ROUNDING * largest(gram) ? centred.zero_() : centred;
   });
 }
+
+/** A U-centred matrix without an entry above this share of its Gram matrix's largest is rounding. */
+const ROUNDING = 1e-14;
+
+const largest = (values: Tensor) => scope(() => values.abs().amax().item());
 
 /** I of a square matrix's size, type and device. */
 export function identityLike(matrix: Tensor): Tensor {

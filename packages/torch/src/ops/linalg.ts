@@ -42,6 +42,17 @@ export function cdist(a: Tensor, b: Tensor, options: { p?: number; exact?: boole
   return distances(a, b, options.p ?? 2, options.exact ? 2 : null);
 }
 
+/**
+ * Inner products of all pairs of samples less their mean, `[N, …]` of any real type → float64 `[N, N]`, symmetric, each of
+ * a sample's numbers widened before anything is done with it. Where all samples are equal it is 0 to the last bit.
+ *
+ * On the CPU up to 1024 samples take loops of our own, several times as fast as `mm`, without a float64 copy, and with the
+ * same bits for any number of threads; they read channels-last maps as they lie. Others, samples on a GPU, and those of
+ * which a gradient is wanted take libtorch's operators. A NaN or an infinity anywhere leaves no sample's product
+ * with itself finite.
+ */
+export const centredGram: (self: Tensor) => Tensor = operator("stopgrad::centred_gram", "self");
+
 /** The sum of the main diagonal of `[n, m]`. */
 export const trace: (self: Tensor) => Tensor = operator("aten::trace", "self");
 
