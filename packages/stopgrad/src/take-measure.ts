@@ -23,6 +23,7 @@ import {
   type ProbeMeasure,
   pairMeasures,
   probeMeasures,
+  refusedOfFullSet,
   type SampleMeasure,
   sampleMeasures,
 } from "./measures/index.js";
@@ -170,8 +171,14 @@ function checkSettings(name: ArrayMeasureName, given: TakeMeasureOptions) {
   if (full && !Object.hasOwn(fullSetMeasures, name)) {
     throw new MeasureError(`full is for ${Object.keys(fullSetMeasures).join(", ")}, got ${name}`);
   }
-  const schema = full ? taken[name].options.extend(fullSetOptions.shape) : taken[name].options;
-  return { batch, full, level, resamples, subsample, options: checkOptions(name, schema, options) };
+  const measure: ArrayMeasure = taken[name];
+  const schema = full ? measure.options.extend(fullSetOptions.shape) : measure.options;
+  const checked = checkOptions(name, schema, options);
+  const refused = full
+    ? refusedOfFullSet(name as FullSetMeasure, checked)
+    : measure.refused?.(checked, { images: null, dimensions: null });
+  if (refused) throw new MeasureError(`${name}: ${refused.option}: ${refused.message}`);
+  return { batch, full, level, resamples, subsample, options: checked };
 }
 
 function checkOptions(name: string, schema: z.ZodObject, given: Readonly<Record<string, unknown>>) {

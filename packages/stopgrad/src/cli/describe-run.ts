@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { stringify } from "yaml";
+import { Document, isScalar } from "yaml";
 import type { MetricPoint, RunEnvironment, RunOrigin, RunRecord, RunSummary } from "../store/index.js";
 import { duration } from "./progress.js";
 import { shellQuote } from "./shell.js";
@@ -29,6 +29,7 @@ export function describeRun(record: RunRecord, metrics: readonly MetricPoint[], 
           ["multiply-adds", summary.cost ? multiplyAdds(summary.cost) : null],
         ] as [string, string | null][])
       : []),
+    ["width", matchedWidth(record)],
     ["metrics", describeMetrics(metrics)],
   ];
   return [
@@ -41,7 +42,7 @@ export function describeRun(record: RunRecord, metrics: readonly MetricPoint[], 
     ...(environment ? ["", "ran on", ...indented(environmentFacts(environment))] : []),
     "",
     `settings (hash ${record.settingsHash})`,
-    ...stringify(record.settings)
+    ...settingsText(record)
       .trimEnd()
       .split("\n")
       .map((line) => `  ${line}`),
@@ -59,6 +60,25 @@ function repeatedBy({ id, command, origin }: RunRecord, folder: string | undefin
     ["in", origin?.folder ?? null],
     ["or alone by", alone],
   ];
+}
+
+/** The width of a network that is widened to cost what another does; null where none is. */
+function matchedWidth({ settings, summary }: RunRecord): string | null {
+  if ((settings.match ?? null) === null) return null;
+  const found = summary?.matchedWidth;
+  if (found === undefined) return `known when the run is completed (match: ${settings.match})`;
+  return `${found}, found by match: ${settings.match}`;
+}
+
+/** The settings as they were given, which is what identifies and repeats the run; a width that is not the network's says so. */
+function settingsText({ settings, summary }: RunRecord): string {
+  const document = new Document(settings);
+  const width = document.getIn(["model", "width"], true);
+  if ((settings.match ?? null) !== null && isScalar(width)) {
+    const found = summary?.matchedWidth;
+    width.comment = found === undefined ? " as given; match finds another" : ` as given; match found ${found}`;
+  }
+  return document.toString();
 }
 
 function originFacts({ folder, given, experiment }: RunOrigin): [string, string | null][] {

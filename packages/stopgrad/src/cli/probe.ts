@@ -4,11 +4,14 @@ import { openTrained, type TrainedNetwork } from "../experiment/trained-network.
 import { type Measure, MeasureError, measures, type ProbeMeasure } from "../measures/index.js";
 import { openStore } from "../store/index.js";
 import { type CommonOptions, dataFolders, print, printJson, runsDirectory, UsageError, WorkError } from "./context.js";
-import { parseSettings } from "./measure.js";
+import { parseSettings } from "./measure-settings.js";
 import { startTicker, type Ticker } from "./ticker.js";
 
 /** What `--kind` says → the measure's name. */
 export const probeKinds = { linear: "probe", mlp: "mlp-probe", knn: "knn" } as const;
+
+/** What experiment files call these → the flag that says it here. */
+const flags = { images: "--samples", samples: "--samples", epochs: "--epochs", stages: "--stages", level: "--level" };
 
 export interface ProbeOptions extends CommonOptions {
   kind: keyof typeof probeKinds;
@@ -41,7 +44,7 @@ export async function probe(run: string, options: ProbeOptions): Promise<void> {
   const name = probeKinds[options.kind];
   const entry = (measures as Readonly<Record<string, Measure>>)[name];
   if (entry?.kind !== "probe") throw new UsageError(`probe --kind ${options.kind}: there is no such measure`);
-  const settings = parseSettings(`probe --kind ${options.kind}`, entry, options.set ?? []);
+  const settings = parseSettings(`probe --kind ${options.kind}`, entry, options.set ?? [], flags);
   const store = openStore(runsDirectory(options), { readonly: true });
   const ticker = startTicker();
   try {

@@ -104,6 +104,9 @@ export function keepsEpoch(keep: CheckpointSettings["keep"], epoch: number): boo
   return typeof keep === "object" ? keep.includes(epoch) : keep === "all";
 }
 
+/** Name of the file that has the weights of an epoch that was kept. */
+export const keptName = (epoch: number) => `epoch-${String(epoch).padStart(6, "0")}.safetensors`;
+
 /**
  * Keeps the weights at the end of an epoch, or before the first, for good.
  * @param tensors - of a state as for a checkpoint; only the networks' own are written
@@ -114,7 +117,7 @@ export function keepWeights(
   state: TrainingState,
   identity: string,
 ): string {
-  const path = join(folder(runDirectory), `epoch-${String(state.epoch).padStart(6, "0")}.safetensors`);
+  const path = join(folder(runDirectory), keptName(state.epoch));
   const weights = new Map([...tensors].filter(([name]) => /^(backbone|heads|contexts)\./.test(name)));
   write(path, weights, state, identity);
   return path;
@@ -128,16 +131,16 @@ export interface SavedWeights {
 }
 
 /**
- * The weights there are of a run, those that were kept and those of its checkpoints, in the order of training.
- * @param stepsPerEpoch - asked only where a checkpoint lies inside an epoch
- * @throws FileFormatError when a checkpoint is damaged
+ * The weights there are of a run, those that were kept and those of its checkpoints, in the order of training. A checkpoint
+ * with a damaged header is listed where its steps belong: who reads it is told, others need not be.
+ * @param stepsPerEpoch - asked only where a checkpoint lies inside an epoch, or does not say where
+ * @throws FileFormatError when a checkpoint cannot be read for a reason that is not in the file
  */
 export function savedWeights(runDirectory: string, stepsPerEpoch: () => number): SavedWeights[] {
   const byEpoch = new Map<number, SavedWeights>();
   for (const step of checkpointSteps(runDirectory)) {
     const path = pathOf(runDirectory, step);
-    const { epoch: whole, stepInEpoch } = stateIn(path, safetensorsHeader(path).metadata);
-    const epoch = stepInEpoch === 0 ? whole : whole + stepInEpoch / stepsPerEpoch();
+    const epoch = epochIn(path, stepsPerEpoch) ?? step / stepsPerEpoch();
     if (!byEpoch.has(epoch)) byEpoch.set(epoch, { epoch, path });
   }
   for (const name of existsSync(folder(runDirectory)) ? readdirSync(folder(runDirectory)) : []) {
@@ -145,6 +148,17 @@ export function savedWeights(runDirectory: string, stepsPerEpoch: () => number):
     if (match) byEpoch.set(Number(match[1]), { epoch: Number(match[1]), path: join(folder(runDirectory), name) });
   }
   return [...byEpoch.values()].sort((a, b) => a.epoch - b.epoch);
+}
+
+/** Epochs trained, as a checkpoint's header says; null where that is damaged. */
+function epochIn(path: string, stepsPerEpoch: () => number): number | null {
+  try {
+    const { epoch, stepInEpoch } = stateIn(path, safetensorsHeader(path).metadata);
+    return stepInEpoch === 0 ? epoch : epoch + stepInEpoch / stepsPerEpoch();
+  } catch (error) {
+    if (error instanceof FileFormatError && isInTheFile(error)) return null;
+    throw error;
+  }
 }
 
 /** Writes tensors with where the run stands and checksums. */

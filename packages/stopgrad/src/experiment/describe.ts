@@ -23,6 +23,7 @@ export interface Shape {
   readonly maximum?: number;
   readonly exclusiveMinimum?: number;
   readonly exclusiveMaximum?: number;
+  readonly multipleOf?: number;
   readonly minLength?: number;
   readonly pattern?: string;
 }
@@ -73,8 +74,13 @@ export function describe(shape: Shape): string {
     return told.map(describe).join(" or ");
   }
   switch (shape.type) {
-    case "integer":
-      return describeNumber(shape, "an integer");
+    case "integer": {
+      const { multipleOf } = shape;
+      if (multipleOf === 2) return describeNumber(shape, "an even integer");
+      return (
+        describeNumber(shape, "an integer") + (multipleOf === undefined ? "" : ` that is a multiple of ${multipleOf}`)
+      );
+    }
     case "number":
       return describeNumber(shape, "a number");
     case "boolean":

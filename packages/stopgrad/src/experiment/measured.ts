@@ -1,8 +1,8 @@
 // Measures of representations, wherever those come from: every kind of measure gives rows of one form, each with what its
 // interval is made of. And intervals, and differences of two networks measured on the same samples.
 import { scope, type Tensor, tensor } from "@stopgrad/torch";
-import { batchTerms, pooledMean } from "../measures/batches.js";
-import { type FullSetMeasure, fullSet } from "../measures/full-set.js";
+import { type BatchTerms, pairs, pairTerms, pooledMean } from "../measures/batches.js";
+import { type FullSetMeasure, type FullSetPartners, fullSetPartners } from "../measures/full-set.js";
 import {
   type FindingKey,
   MeasureError,
@@ -11,6 +11,7 @@ import {
   type SampleMeasure,
 } from "../measures/index.js";
 import { hasPartner, pairsOption } from "../measures/mutual-information/pairs.js";
+import { type OnRefusal, taken } from "../measures/refusal.js";
 import {
   bootstrapInterval,
   bootstrapStatistic,
@@ -55,36 +56,9 @@ export interface Measured {
   readonly refusal?: string;
 }
 
-/** What is done with a representation that a measure refuses, where others may be measured. */
-export type OnRefusal =
-  /** The refusal ends the measuring. */
-  | "throw"
-  /** Its rows are NaN, with the measure's words as their `refusal`. */
-  | "row";
-
-/** What `body` gives, or the words of the measure that refuses. @throws MeasureError instead where that is asked for */
-function taken<R>(onRefusal: OnRefusal, body: () => R): { value: R } | { refusal: string } {
-  try {
-    return { value: body() };
-  } catch (error) {
-    if (onRefusal === "row" && error instanceof MeasureError) return { refusal: error.message };
-    throw error;
-  }
-}
-
 /** The row of a refusal. */
 function refused(at: number, what: string, refusal: string): Measured {
   return { at, what, value: Number.NaN, evidence: { of: "nothing" }, refusal };
-}
-
-/** Says which partner the measure refuses: all representations are lost with it. */
-function ofPartner<R>(partner: "x" | "y", body: () => R): R {
-  try {
-    return body();
-  } catch (error) {
-    if (error instanceof MeasureError) throw new MeasureError(`${partner}: ${error.message}`);
-    throw error;
-  }
 }
 
 /**
@@ -99,39 +73,7 @@ export function measurePairsOf(
   breathe = nothing,
   onRefusal: OnRefusal = "throw",
 ): Measured[] {
-  if (!Number.isInteger(batch) || batch < measure.smallestBatch) {
-    throw new MeasureError(
-      `expected batches of a whole number of samples, at least ${measure.smallestBatch}, got ${batch}`,
-    );
-  }
-  const { count } = source;
-  if (count < batch) {
-    throw new MeasureError(`expected at least one batch of ${batch} samples, got ${count}; choose a smaller batch`);
-  }
-  const found = source.names.map(() => ({ "x,z": pairTerms(), "y,z": pairTerms() }));
-  for (let start = 0; start + batch <= count; start += batch) {
-    breathe(start, count);
-    source.pass(start, batch, (x, labels) => {
-      const factors = {
-        "x,z": x && ofPartner("x", () => measure.factor(floating(x), options)),
-        "y,z": labels && ofPartner("y", () => measure.labelFactor(labels, options)),
-      };
-      return (z, at) => {
-        const open = pairs.filter((pair) => factors[pair] && found[at]![pair].refusal === null);
-        if (open.length === 0) return;
-        const factor = taken(onRefusal, () => measure.factor(floating(z), options));
-        for (const pair of open) {
-          const ofPair = found[at]![pair];
-          const terms =
-            "refusal" in factor
-              ? factor
-              : taken(onRefusal, () => batchTerms(measure, factors[pair]!, factor.value, options));
-          if ("refusal" in terms) ofPair.refusal = terms.refusal;
-          else ofPair.terms.push(terms.value);
-        }
-      };
-    });
-  }
+  const found = pairTerms(measure, options, source, batch, { breathe, onRefusal });
   return pairs.flatMap((pair) =>
     found.flatMap((values, at): Measured[] => {
       const { terms, refusal } = values[pair];
@@ -150,16 +92,8 @@ export function measurePairsOf(
   );
 }
 
-const pairs = ["x,z", "y,z"] as const;
-
-/** What one batch adds to an estimate. */
-type Terms = readonly number[];
-
-/** Nothing yet. */
-const pairTerms = (): { terms: Terms[]; refusal: string | null } => ({ terms: [], refusal: null });
-
 /** The estimate of these batches; NaN where it is undefined. */
-function estimateOf({ pooled }: PairMeasure, terms: readonly Terms[]): number {
+function estimateOf({ pooled }: PairMeasure, terms: readonly BatchTerms[]): number {
   const means = terms[0]!.map((_, at) => terms.reduce((sum, ofBatch) => sum + ofBatch[at]!, 0) / terms.length);
   try {
     return pooled ? pooled.value(means) : means[0]!;
@@ -170,7 +104,9 @@ function estimateOf({ pooled }: PairMeasure, terms: readonly Terms[]): number {
 }
 
 /**
- * A pair measure of all samples at once, by `fullSet`: rows for `x,z` and `y,z` of each representation.
+ * A pair measure of all samples at once, as by `fullSet`: rows for `x,z`, then for `y,z`.
+ *
+ * Memory: one representation of all samples at a time as `visit` has it, beside what is made of input and labels, once.
  * @throws MeasureError as `fullSet`
  */
 export function measureFullSetOf(
@@ -181,22 +117,23 @@ export function measureFullSetOf(
   onRefusal: OnRefusal = "throw",
 ): Measured[] {
   const rows: Measured[] = [];
-  source.visit((z, at, x) => {
-    breathe(at, source.names.length);
-    const { labels } = source;
-    const found = taken(onRefusal, () => fullSet(name, { x: x && floating(x), y: labels, z: [floating(z)] }, options));
-    if ("refusal" in found) {
-      const alone = (one: Tensor) =>
-        taken("row", () => fullSet(name, { x: null, y: null, z: [floating(one)] }, options));
-      if (x && "value" in alone(z)) {
-        const ofInput = alone(x);
-        if ("refusal" in ofInput) throw new MeasureError(`x: ${ofInput.refusal}`);
+  const { count, labels } = source;
+  let partners = null as FullSetPartners | null;
+  try {
+    source.visit((z, at, x) => {
+      breathe(at, source.names.length);
+      partners ??= fullSetPartners(name, { x, y: labels, count }, options);
+      const against = partners;
+      const found = taken(onRefusal, () => against.measure(z));
+      for (const pair of pairs) {
+        if (!(pair === "x,z" ? x : labels)) continue;
+        const row = { at, what: pair, evidence: { of: "nothing" } } as const;
+        rows.push("refusal" in found ? refused(at, pair, found.refusal) : { ...row, value: found.value[pair]! });
       }
-      for (const pair of pairs) if (pair === "x,z" ? x : labels) rows.push(refused(at, pair, found.refusal));
-      return;
-    }
-    for (const { pair, value } of found.value) rows.push({ at, what: pair, value, evidence: { of: "nothing" } });
-  });
+    });
+  } finally {
+    partners?.dispose();
+  }
   return rows.sort((a, b) => (a.what === b.what ? a.at - b.at : a.what < b.what ? -1 : 1));
 }
 
@@ -433,13 +370,6 @@ function requireSample({ needs, smallestSample }: SampleMeasure, { count, labels
   if (needs.includes("labels") && !labels) throw new MeasureError("expected labels of the samples (--y)");
   if (needs.includes("x") && !hasInput) throw new MeasureError("expected the input of the samples (--x)");
   if (count < smallestSample) throw new MeasureError(`expected at least ${smallestSample} samples, got ${count}`);
-}
-
-/** Whole numbers as float64, 16-bit floats as float32, which hold them exactly; others as they are. */
-function floating(values: Tensor): Tensor {
-  const { dtype } = values;
-  if (dtype === "float32" || dtype === "float64") return values;
-  return values.to(dtype === "float16" || dtype === "bfloat16" ? "float32" : "float64");
 }
 
 /** Of a whole array: what is no float32 or float64 becomes float32. */

@@ -1,7 +1,7 @@
 // Fits a probe on every stage of a network from one forward pass over the training images and one over the test images:
 // each batch passes through the network once, and what the probe keeps of each stage's output is collected.
-import { narrow, scope, type Tensor, zeros } from "@stopgrad/torch";
-import { slice, type TensorSet } from "../data/loader.js";
+import { scope, type Tensor } from "@stopgrad/torch";
+import type { TensorSet } from "../data/loader.js";
 import type { ProbeMeasure } from "../measures/index.js";
 import type { LearningRule } from "../rules/index.js";
 import {
@@ -13,9 +13,7 @@ import {
   type Observer,
   type StageMeasurement,
 } from "./observation.js";
-
-/** Images a forward pass takes at a time. */
-const COLLECTED_AT_ONCE = 500;
+import { collect, ofStages } from "./representations.js";
 
 /**
  * A probe fitted on the first training images and scored on them and on all test images, stage by stage.
@@ -65,29 +63,23 @@ export function collectFeatures(
   { normalisation }: Pick<ObservedData, "normalisation">,
   { set, count, breathe = nothing }: { set: TensorSet; count: number; breathe?: () => void },
 ): Tensor[] {
-  return scope(() => {
-    const collected: Tensor[] = [];
-    evaluating(rule, () => {
-      for (let start = 0; start < count; start += COLLECTED_AT_ONCE) {
-        breathe();
-        const size = Math.min(COLLECTED_AT_ONCE, count - start);
-        const batch = scope(() => {
-          const { images } = slice(set, start, size, normalisation);
-          return rule.readStages(images, (output) => {
-            const features = measure.reduce(output);
-            return features === output ? output.clone() : features;
-          });
-        });
-        for (const [at, features] of batch.entries()) {
-          collected[at] ??= zeros([count, ...features.shape.slice(1)], {
-            dtype: features.dtype,
-            device: features.device,
-          });
-          scope(() => narrow(collected[at]!, 0, start, size).copy_(features));
-          features.dispose();
-        }
+  const names = rule.backbone.stages.map(({ name }) => name);
+  return evaluating(rule, () =>
+    scope(() => {
+      const stages = ofStages({
+        set,
+        normalisation,
+        count,
+        classes: 0, // nobody asks
+        names,
+        chosen: [...names.keys()],
+        readStages: (images, read) => rule.readStages(images, read),
+      });
+      try {
+        return collect(stages, count, (z) => measure.reduce(z), breathe);
+      } finally {
+        stages.dispose();
       }
-    });
-    return collected;
-  });
+    }),
+  );
 }

@@ -113,24 +113,33 @@ export function ofStages({
       });
     });
   };
-  const shapes: (readonly number[])[] = [];
-  pass(0, 1, () => (output, place) => {
-    shapes[place] = output.shape.slice(1);
-  });
+  let known: (readonly number[])[] | undefined;
+  /** Of each stage asked for, from the first image; only where somebody asks. */
+  const shapes = () => {
+    if (known) return known;
+    const found: (readonly number[])[] = [];
+    pass(0, 1, () => (output, place) => {
+      found[place] = output.shape.slice(1);
+    });
+    known = found;
+    return found;
+  };
   const labels = scope(() => keep(set.labels.narrow(0, 0, count).clone()));
   return {
     names: chosen.map((stage) => names[stage]!),
-    shapes,
+    get shapes() {
+      return shapes();
+    },
     count,
     hasInput: true,
     labels,
     classes,
     pass,
     visit(visitor) {
-      for (const group of gatheredGroups(shapes, count)) {
+      for (const group of gatheredGroups(shapes(), count)) {
         scope(() => {
           const { device } = labels;
-          const gathered = new Map(group.map((place) => [place, roomFor(shapes[place]!, count, device)]));
+          const gathered = new Map(group.map((place) => [place, roomFor(shapes()[place]!, count, device)]));
           const input = roomFor(set.images.shape.slice(1), count, device);
           for (let start = 0; start < count; start += GATHERED_AT_ONCE) {
             const size = Math.min(GATHERED_AT_ONCE, count - start);
@@ -179,29 +188,50 @@ export function rowsOf(source: Representations, rows: Tensor): Representations {
 
 /**
  * What `reduce` leaves of all samples of each representation, `[N, …]` float32 each, from one reading of the source.
+ *
+ * Memory: what is returned, and what is left of a batch of 500 samples.
  * @param limit - only so many samples, the first ones
  * @param breathe - called before each batch with how many samples are done; what it throws ends the reading
  */
 export function collect(
-  source: Representations,
+  source: Pick<Representations, "pass">,
   limit: number,
   reduce: (z: Tensor) => Tensor,
   breathe: (done: number) => void = () => {},
 ): Tensor[] {
   return scope(() => {
-    const made: { shape: readonly number[]; device: string }[] = [];
-    source.pass(0, 1, () => (z, at) => {
-      const { shape, device } = reduce(z);
-      made[at] = { shape: shape.slice(1), device };
-    });
-    const whole = made.map(({ shape, device }) => roomFor(shape, limit, device));
+    const whole: Tensor[] = [];
     for (let start = 0; start < limit; start += GATHERED_AT_ONCE) {
       breathe(start);
       const size = Math.min(GATHERED_AT_ONCE, limit - start);
-      source.pass(start, size, () => (z, at) => void whole[at]!.narrow(0, start, size).copy_(reduce(z)));
+      for (const [at, reduced] of reducedBatch(source, start, size, reduce).entries()) {
+        whole[at] ??= roomFor(reduced.shape.slice(1), limit, reduced.device);
+        scope(() => whole[at]!.narrow(0, start, size).copy_(reduced));
+        reduced.dispose();
+      }
     }
     return whole;
   });
+}
+
+/** What `reduce` leaves of a batch of each representation; the caller frees it. */
+function reducedBatch(
+  source: Pick<Representations, "pass">,
+  start: number,
+  size: number,
+  reduce: (z: Tensor) => Tensor,
+): Tensor[] {
+  const kept: Tensor[] = [];
+  try {
+    source.pass(start, size, () => (z, at) => {
+      const reduced = reduce(z);
+      kept[at] = keep(reduced === z ? z.clone() : reduced);
+    });
+    return kept;
+  } catch (error) {
+    for (const reduced of kept) reduced?.dispose();
+    throw error;
+  }
 }
 
 /** Stages in order, in groups whose outputs of `count` samples take at most `LARGEST_GATHERED` bytes together. */

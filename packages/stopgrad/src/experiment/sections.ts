@@ -13,7 +13,7 @@ import {
   plainSettings,
   reconstructionSchema,
 } from "./run-settings.js";
-import type { SettingsRegistries } from "./together.js";
+import type { SettingsRegistries } from "./settings-hooks.js";
 import { isTree, show, type Tree, withoutKey } from "./tree.js";
 
 /** The settings that name no registry entry. */

@@ -10,7 +10,10 @@ import type { Registry } from "../registry.js";
 import { type Checked, type Elsewhere, type Mistake, mistakeAt, outside } from "./check.js";
 import type { SettingsDocument } from "./document.js";
 import { checkNamed, checkObserve, observeOptions } from "./entries.js";
+import { dimensionsOf } from "./impossible-measures.js";
+import { impossibleParts } from "./impossible-parts.js";
 import { mergeLayers } from "./layers.js";
+import { meaninglessForRule } from "./meaningless.js";
 import { applyOverride } from "./overrides.js";
 import { formatProblem, type Problem, SettingsError } from "./problems.js";
 import { chosenWeights, publishedFor } from "./reconstruction.js";
@@ -25,6 +28,7 @@ import {
   nothingCommon,
   type OptimizerSettings,
   optimizerCommon,
+  optionsOf,
   plainSettings,
   type RunSettings,
   reconstructionSchema,
@@ -39,17 +43,11 @@ import {
   checkReconstruction,
   OBJECTIVE_KEYS,
 } from "./sections.js";
+import type { SettingsHooks, SettingsRegistries, SplitSizes } from "./settings-hooks.js";
 import { didYouMean, sameWord } from "./suggest.js";
-import {
-  impossibleParts,
-  impossibleTogether,
-  meaninglessForRule,
-  type SettingsHooks,
-  type SettingsRegistries,
-  type SplitSizes,
-  type ValidParts,
-} from "./together.js";
+import { impossibleTogether } from "./together.js";
 import { depthReached, formatPath, isTree, type Path, type Tree, valueAt } from "./tree.js";
+import type { ValidParts } from "./valid-parts.js";
 import {
   type Applied,
   asWritten,
@@ -283,7 +281,7 @@ function resolve(
   const fusion = isTree(tree.context)
     ? named(["context", "fusion"], "fusion", registries.fusions, nothingCommon, "add")
     : undefined;
-  const observe = take(checkObserve(registries.measures, tree.observe ?? {}, outside("observe", elsewhere)), [
+  const checkedObserve = take(checkObserve(registries.measures, tree.observe ?? {}, outside("observe", elsewhere)), [
     "observe",
   ]);
   const looked = givenData && lookAt(givenData, hooks);
@@ -298,6 +296,8 @@ function resolve(
     test: data.test ?? sizes?.test ?? null,
     evaluationBatch: data.evaluationBatch ?? data.batch,
   };
+  const shape = data ? (hooks.imageShape?.(data) ?? null) : null;
+  const observe = checkedObserve && withUsual(checkedObserve, tree.observe, shape, registries);
   const separable = model === undefined ? true : (hooks.hasClassifier?.(model) ?? true);
   const classifies = lossEntry?.classifies ?? true;
   if (plain?.classifier !== undefined && plain.classifier !== "attached" && !separable && classifies) {
@@ -379,6 +379,27 @@ function lookAt(data: DataSettings, hooks: SettingsHooks): Looked {
     const path = "path" in data ? ["data", "path"] : ["data"];
     return { sizes: null, contents: null, mistake: mistakeAt(path, (error as Error).message) };
   }
+}
+
+/**
+ * With options that were not given as they usually are on such images.
+ * @param written - `observe` as it was written
+ * @param shape - `[C, H, W]` of the images; null where it is not known
+ */
+function withUsual(
+  observe: RunSettings["observe"],
+  written: unknown,
+  shape: readonly number[] | null,
+  { measures }: SettingsRegistries,
+): RunSettings["observe"] {
+  const sample = { images: null, dimensions: dimensionsOf(shape) };
+  const filled = Object.entries(observe).map(([measure, settings]) => {
+    const entry = measures[measure]!;
+    const usual = Object.entries(entry.usual?.(optionsOf(entry, settings), sample) ?? {});
+    const missing = usual.filter(([option]) => (valueAt(written, [measure, option]) ?? null) === null);
+    return [measure, { ...settings, ...Object.fromEntries(missing) }];
+  });
+  return Object.fromEntries(filled);
 }
 
 /** Mini-batches and images that were not counted: 8 and 1000, or as many as the split holds. */

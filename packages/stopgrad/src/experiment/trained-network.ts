@@ -13,7 +13,7 @@ import type { LearningRule } from "../rules/index.js";
 import { requireFit, unprefixed, weightsOf } from "../rules/weights.js";
 import type { RunRecord } from "../store/records.js";
 import type { Store } from "../store/store.js";
-import { readCheckpoint, type SavedWeights, savedWeights } from "./checkpoint.js";
+import { keepsEpoch, keptName, readCheckpoint, type SavedWeights, savedWeights } from "./checkpoint.js";
 import { createRule } from "./create-rule.js";
 import { prepareDevice, refusedDevice } from "./device.js";
 import { matchedSettings } from "./match-cost.js";
@@ -85,7 +85,7 @@ export class TrainedNetwork {
     return this.record.id;
   }
 
-  /** Of the weights that are loaded: whole epochs trained, a fraction for a run that was interrupted inside one. */
+  /** Of the weights that are loaded: whole epochs trained, a fraction for a run that was interrupted inside one; or NaN. */
   get epoch(): number {
     return this.#epoch;
   }
@@ -133,10 +133,11 @@ export class TrainedNetwork {
     const found = this.saved.findLast((saved) => saved.epoch === epoch);
     if (found) return found;
     const there = this.saved.map((saved) => saved.epoch);
-    throw new TrainedNetworkError(
-      `run ${this.id} has no weights of epoch ${epoch}, only of ${listed(there)}; a run that is trained with ` +
-        "checkpoint.keep=all (or =[1,5,20]) keeps them",
-    );
+    const wasKept = keepsEpoch(this.settings.checkpoint.keep, epoch) && epoch <= there.at(-1)!;
+    const why = wasKept
+      ? `its file ${join("checkpoints", keptName(epoch))} is gone`
+      : "a run that is trained with checkpoint.keep=all (or =[1,5,20]) keeps them";
+    throw new TrainedNetworkError(`run ${this.id} has no weights of epoch ${epoch}, only of ${listed(there)}; ${why}`);
   }
 
   /**
@@ -161,6 +162,7 @@ export class TrainedNetwork {
    * augmentation, with the weights that are loaded when they are read. Input: normalised images `[N, C, H, W]`.
    *
    * One pass through the network gives a batch of all of them; what is above the last stage asked for is computed too.
+   * Where no weights are loaded, the newest are.
    * @throws TrainedNetworkError for a stage that is not there, or more samples than there are
    */
   representations({ split = "test", samples, stages }: SampleChoice = {}): Representations {
@@ -171,6 +173,7 @@ export class TrainedNetwork {
         `expected 1 to ${set.count} samples of the ${split} images of run ${this.id}, got ${count}`,
       );
     }
+    if (Number.isNaN(this.#epoch)) this.load(this.saved.at(-1)!.epoch);
     return ofStages({
       set,
       count,
@@ -196,7 +199,8 @@ export class TrainedNetwork {
 }
 
 /**
- * A finished run's network with its newest weights, and the run's images.
+ * A finished run's network and its images. Weights are read when an epoch is asked for, so that a damaged file stands in
+ * the way of its own epoch alone.
  *
  * Memory: the images as bytes, and the rule as in training, optimizer included.
  * @param run - its id, or a beginning that only it has
@@ -226,14 +230,7 @@ export async function openTrained(
   const images = options.imagesOf
     ? sharedImages(options.imagesOf, record, settings)
     : await loadImages(settings, options.dataDirs);
-  const network = new TrainedNetwork(record, settings, saved, ruleOf(settings, images), images, !options.imagesOf);
-  try {
-    network.load(saved.at(-1)!.epoch);
-  } catch (error) {
-    network.dispose();
-    throw error;
-  }
-  return network;
+  return new TrainedNetwork(record, settings, saved, ruleOf(settings, images), images, !options.imagesOf);
 }
 
 /** The run's rule as it was made, before any training. */

@@ -2,8 +2,8 @@
 import { mul, scope, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
 import { centredFor, hsicDivisor } from "./hsic.js";
-import { asRows, gramMatrix, kernelOptions, labelGram } from "./kernels.js";
-import { MeasureError, type PairMeasure } from "./measure.js";
+import { asSamples, gramMatrix, kernelOptions, labelGram, unusedKernelOption } from "./kernels.js";
+import { MeasureError, type PairMeasure, parsedOptions } from "./measure.js";
 
 const options = z.strictObject({
   ...kernelOptions,
@@ -23,7 +23,8 @@ const options = z.strictObject({
  * Linear by default: not changed by a rotation or a scaling of X or Z. An RBF kernel is usually taken with `width: median`
  * and a `sigma` near 1, and is scale-free only then. Labels by the linear kernel on one-hot vectors.
  *
- * Undefined where X or Z is constant (in every batch): a MeasureError. Time O(m² D), memory O(m D + m²).
+ * Undefined where X or Z is constant (in every batch), and for the unbiased HSICs, which are then 0, where it is constant but
+ * for one sample: a MeasureError. Time O(m² D), memory O(m D + m²).
  * Source: Kornblith et al. 2019 (arXiv 1905.00414); Cortes et al. 2012; minibatches: Nguyen et al. 2021
  * (arXiv 2010.15327).
  */
@@ -34,13 +35,15 @@ export const cka: PairMeasure = {
   kind: "pair",
   smallestBatch: 4,
 
+  refused: (given) => unusedKernelOption(parsedOptions(options, given)),
+
   factor(values, given) {
-    const { estimator, ...kernel } = options.parse(given);
-    return scope(() => centredFor(estimator, gramMatrix(asRows(values, 4), kernel)));
+    const { estimator, ...kernel } = parsedOptions(options, given);
+    return scope(() => centredFor(estimator, gramMatrix(asSamples(values, 4), kernel)));
   },
 
   labelFactor(labels, given) {
-    const { estimator } = options.parse(given);
+    const { estimator } = parsedOptions(options, given);
     return scope(() => centredFor(estimator, labelGram(labels)));
   },
 
@@ -51,7 +54,7 @@ export const cka: PairMeasure = {
 
 /** HSIC(X, Z), HSIC(X, X) and HSIC(Z, Z). */
 function hsics(a: Tensor, b: Tensor, given: Readonly<Record<string, unknown>>): number[] {
-  const divisor = hsicDivisor(options.parse(given).estimator, a.size(0));
+  const divisor = hsicDivisor(parsedOptions(options, given).estimator, a.size(0));
   const product = (first: Tensor, second: Tensor) => scope(() => mul(first, second).sum().item()) / divisor;
   return [product(a, b), product(a, a), product(b, b)];
 }
@@ -64,7 +67,9 @@ export function alignment([
 ]: readonly number[]): number {
   if (ofFirst <= 0 || ofSecond <= 0) {
     const which = ofFirst <= 0 ? "first array (the input or the label)" : "representation";
-    throw new MeasureError(`CKA is undefined: expected samples that differ, got a constant ${which}`);
+    throw new MeasureError(
+      `CKA is undefined: expected samples that differ, got a constant ${which}, or one that is constant but for a sample`,
+    );
   }
   // Roots one by one: the product of two small numbers may be 0.
   return between / Math.sqrt(ofFirst) / Math.sqrt(ofSecond);

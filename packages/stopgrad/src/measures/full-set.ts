@@ -8,6 +8,7 @@
 //   tr(R_X R_Z)       = ‖A_X⁻¹ Φ_Xᵀ Φ_Z A_Z⁻ᵀ‖²    A Aᵀ = Φᵀ Φ + a I     nHSIC, by the push-through identity
 import {
   Generator,
+  keep,
   linalgCholesky,
   linalgSolveTriangular,
   mean,
@@ -17,15 +18,27 @@ import {
   unique,
 } from "@stopgrad/torch";
 import { z } from "zod";
-import { measurePairs, type PairResult } from "./batches.js";
+import {
+  batchTerms,
+  floating,
+  type Pair,
+  type PairArrays,
+  type PairResult,
+  pairs,
+  pooledMean,
+  sameCount,
+} from "./batches.js";
 import { ROWS } from "./blocks.js";
 import { alignment, cka } from "./cka.js";
 import { type HsicEstimator, hsic, hsicDivisor } from "./hsic.js";
 import { asRows, identityLike, type KernelSettings, requireFinite, requireLabels } from "./kernels.js";
-import { MeasureError, type PairMeasure } from "./measure.js";
-import { nhsic } from "./nhsic.js";
+import { MeasureError, type PairMeasure, parsedOptions, type RefusedOption } from "./measure.js";
+import { nhsic, ridgeOf } from "./nhsic.js";
 import { drawPlaces, medianOfSample, nystromFeatures } from "./nystrom.js";
 import { randomFeatures } from "./random-features.js";
+import { ofPartner } from "./refusal.js";
+
+type Options = Readonly<Record<string, unknown>>;
 
 export const fullSetMeasures = { nhsic, hsic, cka } satisfies Record<string, PairMeasure>;
 export type FullSetMeasure = keyof typeof fullSetMeasures;
@@ -46,6 +59,23 @@ export type FullSetOptions = z.output<typeof fullSetOptions>;
 /** As of mini-batches; there is no standard error. */
 export type FullSetResult = PairResult;
 
+/**
+ * What is wrong with the options of both kinds together, whatever the arrays are: of the measure, and one that `exact` does
+ * not use and that is not as by default; null where there is nothing.
+ * @param options - complete
+ */
+export function refusedOfFullSet(name: FullSetMeasure, options: Options): RefusedOption | null {
+  const own = Object.entries(options).filter(([key]) => !Object.hasOwn(fullSetOptions.shape, key));
+  const refused = fullSetMeasures[name].refused?.(Object.fromEntries(own), { images: null, dimensions: null });
+  if (refused || options.approximation !== "exact") return refused ?? null;
+  const option = UNUSED_BY_EXACT.find((key) => options[key] !== fullSetOptions.shape[key].parse(undefined));
+  if (option === undefined) return null;
+  const message = `approximation exact does not use it, got ${String(options[option])}; leave it out, or use nystrom or random-features`;
+  return { option, message };
+}
+
+const UNUSED_BY_EXACT = ["rank", "seed", "chunk"] as const;
+
 /** Two float64 Gram matrices of this many samples are 256 MB. */
 const MOST_EXACT = 4000;
 
@@ -54,9 +84,9 @@ const MOST_EXACT = 4000;
  *
  * Labels are exact, as are linear kernels of at most `rank` features. Nyström features of a kernel with a slowly falling
  * spectrum miss its tail, so that nHSIC, which counts directions, comes out too small: at N = 2,000 CIFAR-10 images and
- * rank 1000 by 8 % for images and a wide stage, by 0.6 % with `epsilon` 1e-3; HSIC and CKA are within 0.4 %
- * (scripts/full-set-error.mjs). Random features are unbiased for HSIC and far noisier: 1 to 7 %. nHSIC depends on N: never
- * compare it with the mean over mini-batches.
+ * rank 1000 by 8 % for images and a wide stage, by 0.6 % with `epsilon` 1e-3; HSIC and CKA are within 0.4 %; at
+ * N = 10,000 it is no more (scripts/full-set-error.mjs). Random features are unbiased for HSIC and far noisier: 1 to 8 %.
+ * nHSIC depends on N: never compare it with the mean over mini-batches.
  *
  * @param name - `nhsic`, `hsic` or `cka`
  * @param x - `[N, …]` or null
@@ -64,71 +94,136 @@ const MOST_EXACT = 4000;
  * @param z - each `[N, …]`, same N
  * @param given - the measure's options and those of `fullSetOptions`; what is missing has its default
  * @returns in the order of `measurePairs`, deterministic for a seed
- * @throws MeasureError for what the measure refuses, lengths that differ, or too many samples for `exact`
+ * @throws MeasureError for what the measure refuses (`x: …` and `y: …` of the partners), lengths that differ, or too many
+ * samples for `exact`
  * Time O(N D rank + N rank² + rank³) for each array; memory O(N rank + rank² + 4096 (rank + chunk)) whatever D is, some
- * 500 MB for N = 10,000 and rank 1000; each z is done with before the next begins, x once for all.
+ * 500 MB for N = 10,000 and rank 1000; of `exact` a Gram matrix of each partner and of one z, and what it is made by. Each
+ * z is done with before the next begins, x once for all.
  * Source: Nyström: Williams & Seeger 2001; random features: Rahimi & Recht 2007.
  */
-export function fullSet(
-  name: FullSetMeasure,
-  arrays: { x: Tensor | null; y: Tensor | null; z: readonly Tensor[] },
-  given: Readonly<Record<string, unknown>> = {},
-): FullSetResult[] {
-  const [how, options] = split(name, given);
-  const count = sameCount(arrays);
-  const measure = fullSetMeasures[name];
-  const fewest = options.estimator === "unbiased" ? 4 : measure.smallestBatch;
-  if (count < fewest) throw new MeasureError(`expected at least ${fewest} samples, got ${count}`);
-  if (how.approximation === "exact") {
-    if (count > MOST_EXACT) {
-      throw new MeasureError(
-        `expected at most ${MOST_EXACT} samples for the exact value, got ${count}; choose nystrom or random-features`,
-      );
-    }
-    return measurePairs(measure, { ...options }, arrays, count);
+export function fullSet(name: FullSetMeasure, arrays: PairArrays, given: Options = {}): FullSetResult[] {
+  const partners = fullSetPartners(name, { ...arrays, count: sameCount(arrays) }, given);
+  try {
+    const found = arrays.z.map((z) => partners.measure(z));
+    return pairs.flatMap((pair) =>
+      found.flatMap(({ [pair]: value }, index) =>
+        value === undefined ? [] : [{ pair, index, value, standardError: null }],
+      ),
+    );
+  } finally {
+    partners.dispose();
   }
-  return scope(() => {
-    const sides = {
-      x: arrays.x && sideOf(arrays.x, name, options, how, 0),
-      y: arrays.y && labelSide(arrays.y, name, options, how),
-    };
-    const results: Record<"x,z" | "y,z", FullSetResult[]> = { "x,z": [], "y,z": [] };
-    for (const [index, representation] of arrays.z.entries()) {
-      scope(() => {
-        const mine = sideOf(representation, name, options, how, 1);
-        for (const pair of ["x,z", "y,z"] as const) {
-          const other = pair === "x,z" ? sides.x : sides.y;
-          if (other)
-            results[pair].push({ pair, index, value: between(name, other, mine, options), standardError: null });
-        }
+}
+
+/** Input and labels that representations of the same samples are held against, one after the other. */
+export interface FullSetPartners {
+  /**
+   * The value of each pair whose partner is given.
+   * @param z - `[N, …]`
+   * @throws MeasureError for what the measure refuses, and another N
+   */
+  measure(z: Tensor): Partial<Record<Pair, number>>;
+  /** Frees what was made of input and labels. */
+  dispose(): void;
+}
+
+/**
+ * As `fullSet`, for representations that are not in memory together: what is made of input and labels is made now, once
+ * for all of them, and kept until it is disposed of; the tensors given are not looked at again.
+ * @param count - N
+ * @throws MeasureError as `fullSet`
+ */
+export function fullSetPartners(
+  name: FullSetMeasure,
+  { x, y, count }: Omit<PairArrays, "z"> & { readonly count: number },
+  given: Options = {},
+): FullSetPartners {
+  const [how, options] = split(name, given);
+  const refused = refusedOfFullSet(name, { ...how, ...options });
+  if (refused) throw new MeasureError(`${refused.option}: ${refused.message}`);
+  const fewest = options.estimator === "unbiased" ? 4 : fullSetMeasures[name].smallestBatch;
+  if (count < fewest) throw new MeasureError(`expected at least ${fewest} samples, got ${count}`);
+  for (const partner of [x, y]) if (partner) requireCount(partner, count);
+  if (how.approximation !== "exact") return partnersBy(approximately(name, options, how), { x, y, count });
+  if (count > MOST_EXACT) {
+    throw new MeasureError(
+      `expected at most ${MOST_EXACT} samples for the exact value, got ${count}; choose nystrom or random-features`,
+    );
+  }
+  return partnersBy(exactly(fullSetMeasures[name], { ...options }), { x, y, count });
+}
+
+/** How the measure of two arrays is had: something of each array, and a value of two of these. */
+interface Way<S> {
+  ofInput(x: Tensor): S;
+  ofLabels(y: Tensor): S;
+  ofRepresentation(z: Tensor): S;
+  between(a: S, b: S): number;
+  tensorsOf(side: S): readonly Tensor[];
+}
+
+function partnersBy<S>(
+  way: Way<S>,
+  { x, y, count }: Omit<PairArrays, "z"> & { readonly count: number },
+): FullSetPartners {
+  const sides = scope(() => ({
+    "x,z": x && ofPartner("x", () => way.ofInput(x)),
+    "y,z": y && ofPartner("y", () => way.ofLabels(y)),
+  }));
+  const given = pairs.filter((pair) => sides[pair] !== null);
+  const kept = given.flatMap((pair) => way.tensorsOf(sides[pair]!).map((made) => keep(made)));
+  return {
+    measure(z) {
+      requireCount(z, count);
+      return scope(() => {
+        const mine = way.ofRepresentation(z);
+        return Object.fromEntries(given.map((pair) => [pair, way.between(sides[pair]!, mine)]));
       });
-    }
-    return [...results["x,z"], ...results["y,z"]];
-  });
+    },
+    dispose() {
+      for (const made of kept) made.dispose();
+    },
+  };
+}
+
+function requireCount({ shape }: Tensor, count: number): void {
+  if (shape[0] === count) return;
+  throw new MeasureError(`expected the same samples in every array, got ${count} samples and [${shape.join(", ")}]`);
+}
+
+/** By Gram matrices, `[N, N]`: the value of one batch of all samples. */
+function exactly(measure: PairMeasure, options: Options): Way<Tensor> {
+  return {
+    ofInput: (x) => measure.factor(floating(x), options),
+    ofLabels: (y) => measure.labelFactor(y, options),
+    ofRepresentation: (z) => measure.factor(floating(z), options),
+    between: (a, b) => pooledMean(measure, [batchTerms(measure, a, b, options)]).value,
+    tensorsOf: (factor) => [factor],
+  };
+}
+
+/** By features, `[N, r]`. */
+function approximately(name: FullSetMeasure, options: MeasureOptions, how: FullSetOptions): Way<Side> {
+  return {
+    ofInput: (x) => sideOf(floating(x), name, options, how, 0),
+    ofLabels: (y) => labelSide(y, name, options, how),
+    ofRepresentation: (z) => sideOf(floating(z), name, options, how, 1),
+    between: (a, b) => between(name, a, b, options),
+    tensorsOf: ({ features, factor }) => (factor ? [features, factor] : [features]),
+  };
 }
 
 /** The options of both kinds, with their defaults. */
-function split(name: FullSetMeasure, given: Readonly<Record<string, unknown>>): [FullSetOptions, MeasureOptions] {
+function split(name: FullSetMeasure, given: Options): [FullSetOptions, MeasureOptions] {
   const own = Object.entries(given).filter(([key]) => Object.hasOwn(fullSetOptions.shape, key));
   const rest = Object.entries(given).filter(([key]) => !Object.hasOwn(fullSetOptions.shape, key));
   return [
-    fullSetOptions.parse(Object.fromEntries(own)),
-    fullSetMeasures[name].options.parse(Object.fromEntries(rest)) as unknown as MeasureOptions,
+    parsedOptions(fullSetOptions, Object.fromEntries(own)),
+    parsedOptions(fullSetMeasures[name].options, Object.fromEntries(rest)) as unknown as MeasureOptions,
   ];
 }
 
 type MeasureOptions = KernelSettings & { readonly epsilon?: number; readonly estimator?: HsicEstimator };
-
-/** N. @throws MeasureError where arrays differ in it */
-function sameCount({ x, y, z }: { x: Tensor | null; y: Tensor | null; z: readonly Tensor[] }): number {
-  const all = [...(x ? [x] : []), ...(y ? [y] : []), ...z];
-  const count = all[0]?.shape[0] ?? 0;
-  for (const { shape } of all) {
-    if (shape[0] === count) continue;
-    throw new MeasureError(`expected the same samples in every array, got ${count} samples and [${shape.join(", ")}]`);
-  }
-  return count;
-}
 
 /** One array's part: features less their means, and of nHSIC their Cholesky factor A. */
 interface Side {
@@ -197,7 +292,7 @@ function labelSide(labels: Tensor, name: FullSetMeasure, options: MeasureOptions
   });
 }
 
-/** Features that differ by less than this share of their size are the same but for rounding. */
+/** Features that differ by less than this share of their size, and sums that leave less of theirs, are rounding. */
 const ROUNDING = 1e-12;
 
 function prepared(features: Tensor, name: FullSetMeasure, options: MeasureOptions): Side {
@@ -214,9 +309,10 @@ const largest = (values: Tensor) => scope(() => values.abs().amax().item());
 /** A with A Aᵀ = Φᵀ Φ + ε N I. */
 function ridgedFactor(features: Tensor, epsilon: number): Tensor {
   return scope(() => {
+    const ridge = ridgeOf(epsilon, features.square().sum([1]));
     const products = features.t().matmul(features); // [r, r]
     try {
-      return linalgCholesky(products.add_(identityLike(products).mul_(epsilon * features.size(0))));
+      return linalgCholesky(products.add_(identityLike(products).mul_(ridge)));
     } catch {
       throw new MeasureError(`the Gram matrix is not positive definite at epsilon ${epsilon}; use a larger epsilon`);
     }
@@ -247,6 +343,7 @@ function hsicBetween(a: Side, b: Side, estimator: HsicEstimator): number {
     const [c, d] = [a, b].map(({ features }) => features.square().sum([1])) as [Tensor, Tensor]; // diagonals
     const paired = c.mul(d).sum().item() * (count / (count - 2));
     const apart = (c.sum().item() * d.sum().item()) / ((count - 1) * (count - 2));
-    return (product - paired + apart) / hsicDivisor(estimator, count);
+    const left = product - paired + apart;
+    return Math.abs(left) <= ROUNDING * (product + paired + apart) ? 0 : left / hsicDivisor(estimator, count);
   });
 }

@@ -1,8 +1,8 @@
 // The Hilbert-Schmidt independence criterion, not normalised.
 import { mul, scope, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
-import { asRows, centre, gramMatrix, kernelOptions, labelGram, uCentre } from "./kernels.js";
-import type { PairMeasure } from "./measure.js";
+import { asSamples, centre, gramMatrix, kernelOptions, labelGram, uCentre, unusedKernelOption } from "./kernels.js";
+import { type PairMeasure, parsedOptions } from "./measure.js";
 
 const options = z.strictObject({
   ...kernelOptions,
@@ -32,23 +32,24 @@ export const hsic: PairMeasure = {
   smallestBatch: 2,
 
   refused(given, { images }) {
-    const { estimator } = options.parse(given);
-    if (estimator !== "unbiased" || images === null || images >= 4) return null;
+    const { estimator, ...kernel } = parsedOptions(options, given);
+    const few = estimator === "unbiased" && images !== null && images < 4;
+    if (!few) return unusedKernelOption(kernel);
     return { option: "estimator", message: `unbiased needs at least 4 images a batch, got ${images}` };
   },
 
   factor(values, given) {
-    const { estimator, ...kernel } = options.parse(given);
-    return scope(() => centredFor(estimator, gramMatrix(asRows(values, 2), kernel)));
+    const { estimator, ...kernel } = parsedOptions(options, given);
+    return scope(() => centredFor(estimator, gramMatrix(asSamples(values, 2), kernel)));
   },
 
   labelFactor(labels, given) {
-    const { estimator } = options.parse(given);
+    const { estimator } = parsedOptions(options, given);
     return scope(() => centredFor(estimator, labelGram(labels)));
   },
 
   combine(a, b, given) {
-    return scope(() => mul(a, b).sum().item()) / hsicDivisor(options.parse(given).estimator, a.size(0));
+    return scope(() => mul(a, b).sum().item()) / hsicDivisor(parsedOptions(options, given).estimator, a.size(0));
   },
 };
 

@@ -1,4 +1,5 @@
-// The measures an experiment file and `stopgrad measure` can name. Adding one: a file, and a line here.
+// The measures an experiment file and `stopgrad measure` can name. Adding one: a file, and a line here; an estimator of
+// mutual information has its line in mutual-information/estimators.ts.
 import { cka } from "./cka.js";
 import { entanglement } from "./entanglement.js";
 import { geometry } from "./geometry.js";
@@ -7,7 +8,7 @@ import { information } from "./information.js";
 import { knn } from "./knn.js";
 import type { Measure, PairMeasure, ProbeMeasure, SampleMeasure } from "./measure.js";
 import { mlpProbe } from "./mlp-probe.js";
-import { binning, infoNce, ksg, labelBound, mine } from "./mutual-information/index.js";
+import { estimators } from "./mutual-information/index.js";
 import { nhsic } from "./nhsic.js";
 import { probe } from "./probe.js";
 
@@ -19,6 +20,7 @@ export {
   fullSet,
   fullSetMeasures,
   fullSetOptions,
+  refusedOfFullSet,
 } from "./full-set.js";
 export {
   type LogisticRegressionFit,
@@ -55,11 +57,7 @@ export const probeMeasures = { probe, "mlp-probe": mlpProbe, knn } satisfies Rec
 export const sampleMeasures = {
   entanglement,
   geometry,
-  mine,
-  "info-nce": infoNce,
-  ksg,
-  binning,
-  "label-bound": labelBound,
+  ...estimators,
 } satisfies Record<string, SampleMeasure>;
 
 export const measures = {

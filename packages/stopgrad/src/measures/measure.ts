@@ -1,5 +1,6 @@
 // What is observed of a representation. A measure knows nothing of training: it sees arrays.
 import type { Tensor } from "@stopgrad/torch";
+import type { z } from "zod";
 import type { RegistryEntry } from "../registry.js";
 
 type Options = Readonly<Record<string, unknown>>;
@@ -20,8 +21,17 @@ export interface RefusedOption {
 
 /** What all measures have. */
 interface MeasureBase extends RegistryEntry {
-  /** What it would throw a MeasureError for whatever the network gives, told before the run; null where there is nothing. */
+  /**
+   * What is wrong with its options together, told before the work; null where nothing is: what it would throw a
+   * MeasureError for whatever the network gives, or an option that means nothing beside another. Such an option may have
+   * its default, as in settings that are written out in full; a recorded run that has it otherwise is read as it is.
+   */
   refused?(options: Options, sample: ExpectedSample): RefusedOption | null;
+  /**
+   * Values that options which were not given have in a run, where the usual default could not be taken of its images.
+   * They are written into the run's settings.
+   */
+  usual?(options: Options, sample: ExpectedSample): Options;
 }
 
 /**
@@ -208,4 +218,26 @@ export type Measure = PairMeasure | ProbeMeasure | StreamedMeasure | SampleMeasu
 /** A measure cannot be computed from what was given. The message says what was expected and what came. */
 export class MeasureError extends Error {
   override readonly name = "MeasureError";
+}
+
+/** Options with the defaults of those that are not given. @throws MeasureError naming the first that is wrong or unknown */
+export function parsedOptions<S extends z.ZodObject>(schema: S, given: Options): z.output<S> {
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  const words = message
+    .replace(/^(Too small|Too big|Invalid input|Invalid option): /, "")
+    .replace(/, received .*$/, "")
+    .replace(/^expected number$/, "expected a finite number")
+    .replace(/^U/, "u");
+  const [option] = path;
+  throw new MeasureError(
+    option === undefined ? words : `${String(option)}: ${words}, got ${String(given[String(option)])}`,
+  );
+}
+
+/** @throws MeasureError for options that a measure refuses whatever it is taken of */
+export function requireUsable({ refused }: Pick<MeasureBase, "refused">, options: Options): void {
+  const found = refused?.(options, { images: null, dimensions: null });
+  if (found) throw new MeasureError(`${found.option}: ${found.message}`);
 }

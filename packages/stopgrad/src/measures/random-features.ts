@@ -8,6 +8,7 @@
 import { cat, clamp, cos, type Generator, mul, rand, randn, scope, sin, type Tensor, tan } from "@stopgrad/torch";
 import { sumOverFeatures } from "./blocks.js";
 import { type KernelSettings, rateOf, requireFinite } from "./kernels.js";
+import { MeasureError } from "./measure.js";
 
 /**
  * Features Φ whose inner products Φ Φᵀ estimate the Gram matrix, for a linear kernel that of rows less their mean: float64
@@ -43,8 +44,15 @@ export function randomFeatures(
     if (kernel === "laplacian") projected.mul_(rate);
     else if (distance === "squared") projected.mul_(Math.sqrt(2 * rate));
     else projected.mul_(rate).div_(normal([draws], generator).abs().toDevice(rows.device));
+    requireAngles(projected, settings.sigma);
     return mul(cat([cos(projected), sin(projected)], 1), 1 / Math.sqrt(draws));
   });
+}
+
+/** @throws MeasureError for angles that have no cosine: samples are infinitely many widths apart */
+function requireAngles(angles: Tensor, sigma: number): void {
+  if (angles.sum().isfinite().item() !== 0) return;
+  throw new MeasureError(`sigma: expected a width that samples are finitely many of apart, got ${sigma}`);
 }
 
 const normal = (shape: readonly number[], generator: Generator) => randn(shape, { dtype: "float64", generator });

@@ -78,6 +78,33 @@ export function domain(values: readonly number[], margin = 0.06, possible: Inter
 }
 
 /**
+ * A range that holds every mean, and of the intervals as much as leaves the lines readable: with two seeds they are many
+ * times as wide as what the lines differ in. Hardly below zero where no mean is.
+ */
+export function readableDomain(
+  points: readonly { mean: number; low: number; high: number }[],
+  possible: Interval = [-Infinity, Infinity],
+): Interval {
+  const values = points.map(({ mean }) => mean);
+  const least = values.every((mean) => mean >= 0) ? Math.max(0, possible[0]) : possible[0];
+  const means = domain(values, 0.5, [least, possible[1]]);
+  const everything = domain(
+    points.flatMap(({ mean, low, high }) => [mean, low, high]),
+    undefined,
+    possible,
+  );
+  return [Math.max(means[0], everything[0]), Math.min(means[1], everything[1])];
+}
+
+/** The value below which a share of the values lies, between neighbours in proportion. @param values - one or more */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const below = sorted[Math.floor(at)]!;
+  return below + (at - Math.floor(at)) * (sorted[Math.ceil(at)]! - below);
+}
+
+/**
  * Round numbers inside a range, for an axis: steps of 1, 2 or 5 times a power of ten. A tick so close to the range's
  * upper end that its label would stand out of the panel is left away, so that panels and their titles line up.
  *
@@ -98,6 +125,18 @@ export function ticks(range: Interval, wanted: number, pixels: number | null): {
     if (pixels === null || ((range[1] - value) / span) * pixels >= 6) values.push(value);
   }
   return { values, decimals };
+}
+
+/** As `ticks`, on a logarithmic axis: 1, 2 and 5 times powers of ten, the powers alone where those are more than wanted. */
+export function logTicks(range: Interval, wanted: number): number[] {
+  const powers: number[] = [];
+  for (let power = Math.floor(Math.log10(range[0])); power <= Math.log10(range[1]); power++) powers.push(power);
+  const inside = (factors: readonly number[]) =>
+    powers
+      .flatMap((power) => factors.map((factor) => Number(`${factor}e${power}`)))
+      .filter((value) => value >= range[0] && value <= range[1]);
+  const fine = inside([1, 2, 5]);
+  return fine.length <= 2 * wanted ? fine : inside([1]);
 }
 
 /**

@@ -116,12 +116,19 @@ export function setting(settings: Record<string, unknown>, path: string): unknow
     );
 }
 
-/** Every setting as dotted path → text, those that only name the run left out. */
-export function flattenSettings(settings: Record<string, unknown>): Map<string, string> {
+/**
+ * Every setting as dotted path → text, those that only name the run left out. One that is null is not set, as one that is
+ * absent, in a record of a version that did not have it too.
+ *
+ * @param unset - the text of settings that are null; null leaves them out
+ */
+export function flattenSettings(settings: Record<string, unknown>, unset: string | null = null): Map<string, string> {
   const flat = new Map<string, string>();
   const walk = (value: unknown, path: string): void => {
     if (typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length > 0) {
       for (const [key, inner] of Object.entries(value)) walk(inner, path === "" ? key : `${path}.${key}`);
+    } else if (value === null) {
+      if (unset !== null) flat.set(path, unset);
     } else if (value !== undefined && path !== "") {
       flat.set(path, typeof value === "string" ? value : JSON.stringify(value).replaceAll(",", ", "));
     }

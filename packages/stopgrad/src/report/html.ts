@@ -4,14 +4,14 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { type Chart, reportCharts } from "./charts/index.js";
+import { type Chart, overEpochs, reportCharts, unchangingMeasures } from "./charts/index.js";
 import { type Comparison, compareRuns, type ReportRun } from "./comparison.js";
-import { count, escapeHtml } from "./format.js";
+import { count, escapeHtml, formatNumber } from "./format.js";
 import { headline } from "./headline.js";
 import { pageScript, styleSheet } from "./page.js";
 import { renderSvg } from "./render.js";
 import { renderCsv, renderHtml, renderMarkdown, type Table } from "./table.js";
-import { reportTables } from "./tables/index.js";
+import { measuresOverEpochsTable, reportTables, seriesName } from "./tables/index.js";
 
 export interface ReportOptions {
   /** Heading; the experiment's name unless given. */
@@ -33,6 +33,8 @@ export interface Report {
   html: string;
   tables: Table[];
   charts: DrawnChart[];
+  /** Tables that are for programs: too long to read, written as CSV alone. */
+  series: Table[];
 }
 
 /** One self-contained HTML page about any number of runs. */
@@ -46,8 +48,9 @@ export async function buildReport(runs: readonly ReportRun[], options: ReportOpt
   const tables = reportTables(comparison);
   const charts: DrawnChart[] = [];
   for (const chart of reportCharts(comparison)) charts.push({ ...chart, svg: await renderSvg(chart.spec) });
+  const series = [measuresOverEpochsTable(comparison)].filter((table) => table.rows.length > 0);
   const runtime = (options.interactive ?? true) && charts.length > 0 ? await chartRuntime() : "";
-  return { html: page(comparison, tables, charts, runtime, options), tables, charts };
+  return { html: page(comparison, tables, charts, runtime, options), tables, charts, series };
 }
 
 interface Section {
@@ -67,6 +70,7 @@ function page(
   const table = (name: string) => tables.filter((one) => one.name === name).map(tableBlock);
   const chart = (name: string) => charts.filter((one) => one.name === name).map(chartBlock);
   const plane = chart("information-plane");
+  const overTime = charts.filter(({ name }) => name.startsWith(overEpochs)).map(chartBlock);
   const sections: Section[] = [
     {
       id: "results",
@@ -104,6 +108,11 @@ function page(
       id: "measures",
       title: "Measures of the representations",
       content: [...chart("measures"), ...table("measures")].join("\n"),
+    },
+    {
+      id: "measures-over-epochs",
+      title: "Measures over epochs",
+      content: overTime.length === 0 ? "" : [...seriesNotes(comparison), ...overTime].join("\n"),
     },
     {
       id: "cost",
@@ -189,6 +198,18 @@ than another's does not.</li>
 <li>Rules are compared within a stage: one column, the same ranges.</li>
 </ul>
 </div>`;
+
+/** What the charts over epochs do not show, and where every number is. */
+function seriesNotes(comparison: Comparison): string[] {
+  const same = unchangingMeasures(comparison).map(({ title, value }) => `${title} ${formatNumber(value)}`);
+  return [
+    "<p>A panel a stage, in network order, with a range of its own. Every value of every run is in " +
+      `<code>tables/${seriesName}.csv</code> beside this page.</p>`,
+    ...(same.length === 0
+      ? []
+      : [`<p>Not drawn, because at every stage and time the same: ${escapeHtml(same.join(", "))}.</p>`]),
+  ];
+}
 
 function tableBlock(table: Table): string {
   const link = (type: string, ending: string, text: string, label: string) =>

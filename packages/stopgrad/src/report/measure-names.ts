@@ -7,6 +7,16 @@ export function inWords(key: string): string {
   return words(key);
 }
 
+/** Keys that say too little by themselves. */
+const WHOLE: Readonly<Record<string, string>> = {
+  snn: "soft nearest neighbour loss",
+  l: "L of the population",
+  lbar: "Lbar",
+  j: "J",
+  bound: "bound on L",
+  slack: "slack of the bound",
+};
+
 /** Words with capitals of their own. */
 const SPELLED: Readonly<Record<string, string>> = {
   cka: "CKA",
@@ -16,21 +26,15 @@ const SPELLED: Readonly<Record<string, string>> = {
   mine: "MINE",
   infonce: "InfoNCE",
   "info nce": "InfoNCE",
-  snn: "soft nearest neighbour loss",
   knn: "nearest neighbours",
   mlp: "MLP",
   nc1: "NC1",
   nc2: "NC2",
-  l: "L, soft nearest neighbours of the population",
-  lbar: "Lbar",
-  j: "J",
-  bound: "bound on L",
-  slack: "slack of the bound",
 };
 
 function words(key: string): string {
   const spaced = key.replaceAll(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
-  const whole = SPELLED[spaced];
+  const whole = WHOLE[spaced] ?? SPELLED[spaced];
   if (whole !== undefined) return whole;
   return spaced
     .split(" ")

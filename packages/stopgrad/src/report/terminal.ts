@@ -1,9 +1,10 @@
 // A comparison for a terminal: what came out in sentences, as much of the results table as fits a line, what each variant
-// costs, which is never left out, and where the memory goes where variants have several modules.
+// costs, which is never left out, where the memory goes where variants have several modules, and which contexts a selection
+// kept.
 import type { Comparison } from "./comparison.js";
 import { headline } from "./headline.js";
-import { renderText, type Table } from "./table.js";
-import { costsTable, memoryTable, moduleMemoryTable, resultsTable } from "./tables/index.js";
+import { type Cell, renderText, type Table, textCell } from "./table.js";
+import { contextsTable, costsTable, memoryTable, moduleMemoryTable, resultsTable } from "./tables/index.js";
 
 /** How the titles of the results table's columns begin, the ones to give up first at the end. */
 const MOST_WANTED = ["variant", "test accuracy", "difference", "peak memory", "images/s", "training time", "seeds"];
@@ -23,6 +24,10 @@ const MEMORY_MOST_WANTED = [
   "largest module",
 ];
 
+/** The same for contexts, and which of its columns names the module. */
+const CONTEXTS_MOST_WANTED = ["variant", "module", "in use", "out of use"];
+const MODULE = 1;
+
 /** @param width - characters a line */
 export function renderComparison(comparison: Comparison, width: number, options: { bold?: boolean } = {}): string {
   const { setting, findings } = headline(comparison);
@@ -30,6 +35,7 @@ export function renderComparison(comparison: Comparison, width: number, options:
     fitted(resultsTable(comparison), MOST_WANTED, width, options),
     costs(comparison, options),
     ...memory(comparison, width, options),
+    ...contexts(comparison, width, options),
   ];
   return [setting, ...tables, findings.join("\n")].join("\n\n");
 }
@@ -56,10 +62,34 @@ function memory(comparison: Comparison, width: number, options: { bold?: boolean
   return [fitted({ ...table, title, columns }, MEMORY_MOST_WANTED, width, options)];
 }
 
-function fitted(table: Table, wanted: readonly string[], width: number, options: { bold?: boolean }): string {
+/** Which contexts a selection left, neighbouring modules that agree in one row; nothing where none was made. */
+function contexts(comparison: Comparison, width: number, options: { bold?: boolean }): string[] {
+  const table = contextsTable(comparison);
+  if (table.rows.length === 0) return [];
+  const rows: Cell[][] = [];
+  let first = "";
+  for (const row of table.rows) {
+    const last = rows.at(-1);
+    const agrees = last?.every(({ text }, at) => at === MODULE || text === row[at]!.text) ?? false;
+    if (!agrees) {
+      first = row[MODULE]!.text;
+      rows.push([...row]);
+    } else last![MODULE] = textCell(`${first} … ${row[MODULE]!.text}`);
+  }
+  return [fitted({ ...table, rows }, CONTEXTS_MOST_WANTED, width, options, 3)];
+}
+
+/** The table with as many of its most wanted columns as fit, and never fewer than `least`. */
+function fitted(
+  table: Table,
+  wanted: readonly string[],
+  width: number,
+  options: { bold?: boolean },
+  least = 2,
+): string {
   for (let kept = wanted.length; ; kept--) {
     const text = renderText(withColumns(table, wanted.slice(0, kept)), options).trimEnd();
-    if (kept <= 2 || text.split("\n").every((line) => visibleLength(line) <= width)) return text;
+    if (kept <= least || text.split("\n").every((line) => visibleLength(line) <= width)) return text;
   }
 }
 

@@ -1,14 +1,14 @@
 // A report on disk: report.html, and each table and chart as a file of its own for papers and further work.
 import { createHash, randomBytes } from "node:crypto";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { slug } from "../experiment/identity.js";
 import { makeFolder } from "../folders.js";
-import { chartNames } from "./charts/index.js";
+import { chartNames, overEpochs } from "./charts/index.js";
 import type { ReportRun } from "./comparison.js";
 import { buildReport, type ReportOptions } from "./html.js";
 import { renderCsv, renderMarkdown } from "./table.js";
-import { tableNames } from "./tables/index.js";
+import { seriesName, tableNames } from "./tables/index.js";
 
 /**
  * The folder name for an experiment's report, safe on every file system: the name itself where it is its own slug,
@@ -21,8 +21,8 @@ export function reportFolder(name: string): string {
 }
 
 /**
- * Writes report.html, tables/NAME.md and .csv, charts/NAME.svg and .vl.json. Each file appears whole or not at all; a
- * table or chart that an earlier report had here and this one has not is removed.
+ * Writes report.html, tables/NAME.md and .csv (long series as .csv alone), charts/NAME.svg and .vl.json. Each file appears
+ * whole or not at all; a table or chart that an earlier report had here and this one has not is removed.
  *
  * @returns the page's path, and every file written, the page last
  */
@@ -38,6 +38,9 @@ export async function writeReport(
     contents.set(join(directory, "tables", `${table.name}.md`), renderMarkdown(table));
     contents.set(join(directory, "tables", `${table.name}.csv`), renderCsv(table));
   }
+  for (const table of report.series) {
+    contents.set(join(directory, "tables", `${table.name}.csv`), renderCsv(table));
+  }
   for (const chart of report.charts) {
     contents.set(join(directory, "charts", `${chart.name}.svg`), chart.svg);
     contents.set(join(directory, "charts", `${chart.name}.vl.json`), `${JSON.stringify(chart.spec)}\n`);
@@ -46,13 +49,19 @@ export async function writeReport(
   makeFolder(join(directory, "tables"));
   makeFolder(join(directory, "charts"));
   for (const [file, text] of contents) await writeWhole(file, text);
+  const earlier = await readdir(join(directory, "charts"));
   const possible = [
+    join(directory, "tables", `${seriesName}.csv`),
+    ...earlier.filter((name) => ofMeasure.test(name)).map((name) => join(directory, "charts", name)),
     ...tableNames.flatMap((name) => [".md", ".csv"].map((ending) => join(directory, "tables", name + ending))),
     ...chartNames.flatMap((name) => [".svg", ".vl.json"].map((ending) => join(directory, "charts", name + ending))),
   ];
   await Promise.all(possible.filter((file) => !contents.has(file)).map((file) => rm(file, { force: true })));
   return { html: page, files: [...contents.keys()] };
 }
+
+/** Charts of which there is one a measure. */
+const ofMeasure = new RegExp(`^${overEpochs}[a-z0-9-]+\\.(svg|vl\\.json)$`);
 
 /** Writes beside the file and renames, so that a reader never sees half of it. */
 async function writeWhole(file: string, text: string): Promise<void> {

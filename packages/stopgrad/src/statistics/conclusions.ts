@@ -13,10 +13,12 @@
 // Compression is 0 where a path ends at its peak, and leaving out one batch seldom moves a peak: then all leave-one-out
 // values are the same although batches differ, and say nothing of how sure the number is. In their place come whole
 // resamples of the batches, in which more than one is missing. Plain numbers in and out.
-import { bootstrapStatistic, jackknifeInterval, type ResampledStatistic } from "./bootstrap.js";
+import { bootstrapStatistic } from "./bootstrap.js";
 import { differenceOverSeeds } from "./difference.js";
 import { compression, retention, type Trajectory } from "./information-plane.js";
+import { jackknifeInterval } from "./jackknife.js";
 import { kendallTau, spearmanRho } from "./rank-agreement.js";
+import type { ResampledStatistic } from "./resampling.js";
 import { type Interval, sampleStandardDeviation, summariseKnown } from "./summary.js";
 
 /** `[stage][epoch][batch]`; NaN where a value could not be computed. */

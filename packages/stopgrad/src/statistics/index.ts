@@ -1,21 +1,15 @@
 // Statistics over seeds and of the information plane. Plain numbers in and out: also runs in a browser.
+export { bcaInterval } from "./bca.js";
 export {
   type BootstrapDifference,
   type BootstrapInterval,
   type BootstrapMethod,
   type BootstrapOptions,
-  bcaInterval,
   bootstrapInterval,
   bootstrapStatistic,
   type IntervalMethod,
-  jackknifeInterval,
   pairedBootstrap,
   pairedBootstrapStatistic,
-  percentileInterval,
-  type ResampledStatistic,
-  type SubsampleInterval,
-  type SubsampleOptions,
-  subsampleInterval,
 } from "./bootstrap.js";
 export {
   type BatchValues,
@@ -57,6 +51,7 @@ export {
   type Trajectory,
   type TrajectoryPoint,
 } from "./information-plane.js";
+export { jackknifeInterval } from "./jackknife.js";
 export { normalCumulative, normalQuantile } from "./normal.js";
 export {
   type PlaneDifference,
@@ -66,8 +61,10 @@ export {
 } from "./plane-difference.js";
 export { kendallTau, spearmanRho } from "./rank-agreement.js";
 export { type RankCorrelation, type RankCorrelationOptions, rankCorrelation, ranks } from "./rank-correlation.js";
+export { percentileInterval, type ResampledStatistic } from "./resampling.js";
 export { type Rise, type RiseOverSeeds, rise, riseOverSeeds, saturation, saturationOverSeeds } from "./saturation.js";
 export { tCumulative, tQuantile } from "./student-t.js";
+export { type SubsampleInterval, type SubsampleOptions, subsampleInterval } from "./subsampling.js";
 export {
   type Interval,
   mean,

@@ -5,7 +5,7 @@ import { saveSafetensors, scope, tensor, writeNpy, writeNpz } from "@stopgrad/to
 import { beforeEach, describe, expect, it } from "vitest";
 import { folder, json, put, stopgrad } from "./command.js";
 
-type Numbers = Float64Array | Float32Array | Int32Array | BigInt64Array | Uint8Array;
+type Numbers = Uint16Array | Float64Array | Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 const types = new Map<unknown, string>([
   [Float64Array, "<f8"],
@@ -13,6 +13,7 @@ const types = new Map<unknown, string>([
   [Int32Array, "<i4"],
   [BigInt64Array, "<i8"],
   [Uint8Array, "|u1"],
+  [Uint16Array, "<f2"], // the bits of float16
 ]);
 
 /** A file as numpy.save writes it. */
@@ -383,6 +384,31 @@ describe("measure --list", () => {
     expect(names).toEqual(expect.arrayContaining(["nhsic", "hsic", "cka", "probe", "mlp-probe", "knn", "geometry"]));
     expect((await measure("--list")).stdout).toContain("--set distance=squared (default)");
   });
+
+  it("says what each option may be, from the measures themselves, of all measures or of one", async () => {
+    const { measures } = json(await measure("--list", "--json"));
+    for (const { name, options, allowed } of measures) {
+      expect(Object.keys(allowed), name).toEqual(Object.keys(options));
+      for (const [key, words] of Object.entries(allowed)) expect(words, `${name} ${key}`).not.toBe("another value");
+    }
+    const { stdout } = await measure("nhsic", "--list");
+    expect(stdout.split("\n").slice(2)).toEqual([
+      "  --set kernel=rbf (default): rbf | laplacian | linear",
+      "  --set sigma=5 (default): a number above 0",
+      "  --set width=scaled (default): scaled | median | fixed",
+      "  --set distance=squared (default): squared | plain",
+      "  --set epsilon=0.00001 (default): a number above 0",
+      "  --full --set approximation=nystrom (default): nystrom | random-features | exact",
+      "  --full --set rank=1000 (default): an even integer from 2 to 5000",
+      "  --full --set seed=0 (default): an integer, 0 or more",
+      "  --full --set chunk=1000 (default): a positive integer",
+      "",
+    ]);
+    expect(json(await measure("information", "--list", "--json")).measures[0].allowed).toMatchObject({
+      test: "a positive integer | null",
+    });
+    expect(json(await measure("nhsi", "--list", "--json")).error).toMatch(/; did you mean nhsic\?$/);
+  });
 });
 
 describe("mistakes", () => {
@@ -430,9 +456,57 @@ describe("mistakes", () => {
       ["nhsic", ...given, "--set", "sigm=1"],
       expect.stringMatching(/^measure nhsic: unknown option sigm \(known: .*sigma, .*\); did you mean sigma\?$/),
     ],
+    [
+      ["nhsic", "--run", "some", "--set", "batches=8"],
+      expect.stringMatching(
+        /^measure nhsic: unknown option batches \(known: kernel, .*\); did you mean the flag --samples\?$/,
+      ),
+    ],
+    [
+      ["geometry", "--run", "some", "--set", "images=500"],
+      expect.stringMatching(/^measure geometry: unknown option images .*; did you mean the flag --samples\?$/),
+    ],
+    [
+      ["probe", "--z", "z.npy", "--y", "y.npy", "--set", "split=0.8"],
+      expect.stringMatching(/^measure probe: unknown option split .*; did you mean the flag --split\?$/),
+    ],
+    [
+      ["geometry", "--y", "y.npy", "--z", "z.npy", "--set", "images=500"], // files have no such flag
+      expect.stringMatching(/^measure geometry: unknown option images \(known: [^)]*\)$/),
+    ],
+    [
+      ["nhsic", ...given, "--full", "--set", "rank=3"],
+      "measure nhsic: rank: expected an even integer from 2 to 5000, got 3",
+    ],
     [["nhsic", ...given, "--set", "sigma"], "measure nhsic: expected option=value, got sigma"],
     [["nhsic", ...given, "--set", "sigma=-1"], "measure nhsic: sigma: expected a number above 0, got -1"],
     [["nhsic", ...given, "--set", "sigma=[1"], "measure nhsic: sigma: expected a number above 0, got [1"],
+    [
+      ["nhsic", ...given, "--set", "sigma=3", "kernel=linear"],
+      "measure nhsic: sigma: the linear kernel does not use it, got 3; leave it out, or use kernel rbf or laplacian",
+    ],
+    [
+      ["cka", ...given, "--set", "width=median"],
+      "measure cka: width: the linear kernel does not use it, got median; leave it out, or use kernel rbf or laplacian",
+    ],
+    [
+      ["hsic", "--y", "y.npy", "--z", "z.npy", "--full", "--set", "kernel=laplacian", "distance=plain"],
+      "measure hsic: distance: the laplacian kernel does not use it, got plain; leave it out, or use kernel rbf",
+    ],
+    [
+      ["hsic", "--y", "y.npy", "--z", "z.npy", "--full", "--set", "approximation=exact", "rank=50"],
+      "measure hsic: rank: approximation exact does not use it, got 50; leave it out, or use nystrom or random-features",
+    ],
+    [
+      ["nhsic", "--y", "y.npy", "--z", "z.npy", "--full", "--set", "rank=0"],
+      expect.stringMatching(/^measure nhsic: rank: expected .*, got 0$/),
+    ],
+    [["nhsic", ...given, "--set", "epsilon=0"], "measure nhsic: epsilon: expected a number above 0, got 0"],
+    [["nhsic", ...given, "--set", "sigma=.nan"], expect.stringMatching(/^measure nhsic: sigma: expected .*, got NaN$/)],
+    [
+      ["nhsic", ...given, "--set", "sigma=.inf"],
+      expect.stringMatching(/^measure nhsic: sigma: expected .*, got Infinity$/),
+    ],
     [
       ["nhsic", ...given, "--set", "distance=cubed"],
       'measure nhsic: distance: expected one of squared, plain, got "cubed"',
@@ -456,6 +530,8 @@ describe("mistakes", () => {
     put(home, "cut.npy", npy([COUNT, 6], z));
     truncateSync(join(home, "cut.npy"), 500);
     put(home, "text.npy", "not numbers");
+    // float16: an exponent of ones is infinity.
+    put(home, "beyond.npy", npy([COUNT, 6], new Uint16Array(COUNT * 6).fill(0x3c00).fill(0x7c00, 12)));
     put(
       home,
       "half.npy",
@@ -501,6 +577,22 @@ describe("mistakes", () => {
       [
         ["--x", "x.npy", "--z", "z.npy", "--batch", "1"],
         "measure nhsic: expected batches of a whole number of samples, at least 2, got 1",
+      ],
+      [
+        ["--x", "x.npy", "--z", "z.npy", "--batch", "41"],
+        "measure nhsic: expected at least one batch of 41 samples, got 40; choose a smaller batch",
+      ],
+      [
+        ["--y", "y.npy", "--z", "beyond.npy", "--batch", "20"],
+        "beyond.npy holds Infinity at [2, 0]; expected finite numbers",
+      ],
+      [
+        ["--y", "y.npy", "--z", "z.npy", "--batch", "20", "--set", "sigma=1e-310"],
+        "measure nhsic: z.npy: sigma: expected a width that is not so small that the inverse of its square is infinite, got 1e-310",
+      ],
+      [
+        ["--y", "y.npy", "--z", "z.npy", "--batch", "20", "--set", "epsilon=1.7e308"],
+        "measure nhsic: y: epsilon: expected a ridge that is finite times 20 samples, got 1.7e+308",
       ],
     ];
     for (const [args, message] of mistakes) {

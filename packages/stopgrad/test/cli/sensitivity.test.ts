@@ -1,7 +1,12 @@
-// `stopgrad sensitivity` end to end: runs that kept their epochs, files, what it writes, what it refuses.
-import { existsSync, readFileSync } from "node:fs";
+// `stopgrad sensitivity` end to end: runs that kept their epochs, all combinations of settings against the measure itself,
+// files, what it writes, what it refuses.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { cat, keep, scope, type Tensor } from "@stopgrad/torch";
 import { beforeEach, describe, expect, it } from "vitest";
+import { openTrained } from "../../src/experiment/trained-network.js";
+import { measurePairs, pairMeasures } from "../../src/measures/index.js";
+import { openStore } from "../../src/store/index.js";
 import { folder, json, put, smallest, stopgrad, stored, tiny } from "./command.js";
 
 const kept = tiny.replace("epochs: 2\n", "epochs: 3\ncheckpoint: { keep: all }\nseeds: [1]\n");
@@ -101,6 +106,169 @@ describe("of runs", () => {
   });
 });
 
+describe("of runs, every combination of settings (--grid)", () => {
+  const STAGES = ["conv1", "fc3"];
+  const SAMPLES = 16;
+  const EPOCHS = [0, 1, 2];
+  const grid = `name: grid
+data: { name: glyphs, train: 128, test: 64, batch: 32 }
+model: lenet5
+epochs: 2
+threads: 1
+seeds: [1, 2]
+checkpoint: { keep: all }
+variants:
+  e2e: { partition: 1 }
+  layer-wise: { partition: stage, objective: { loss: cross-entropy, head: linear } }
+`;
+
+  interface Setting {
+    readonly label: string;
+    readonly batch: number;
+    readonly split: "test" | "train";
+    readonly [option: string]: unknown;
+  }
+  interface Arrays {
+    readonly x: Tensor;
+    readonly y: Tensor;
+    readonly z: readonly Tensor[];
+  }
+
+  /** Input, labels and stages of a run after each epoch, as the network gives them. Stay in memory as long as the test. */
+  async function arraysOf(id: string): Promise<Record<string, Arrays>> {
+    const store = openStore(join(home, "runs"), { readonly: true });
+    const network = await openTrained(store, join(home, "runs"), id, { dataDirs: [] });
+    const found: Record<string, Arrays> = {};
+    for (const epoch of EPOCHS) {
+      network.load(epoch);
+      for (const split of ["test", "train"] as const) {
+        const source = network.representations({ split, samples: SAMPLES, stages: STAGES });
+        const pieces: { x: Tensor[]; z: Tensor[][] } = { x: [], z: STAGES.map(() => []) };
+        // As many images at a time as the largest batch: others are rounded differently.
+        for (let start = 0; start < SAMPLES; start += 8) {
+          source.pass(start, 8, (x) => {
+            pieces.x.push(keep(x!.clone()));
+            return (z, at) => void pieces.z[at]!.push(keep(z.clone()));
+          });
+        }
+        const y = source.labels!.clone();
+        found[`${split} ${epoch}`] = { x: cat(pieces.x, 0), y, z: pieces.z.map((one) => cat(one, 0)) };
+        source.dispose();
+      }
+    }
+    network.dispose();
+    store.close();
+    return found;
+  }
+
+  /** nHSIC over the epochs, of a pair at a stage, by the measure itself. */
+  function pathOf(arrays: Record<string, Arrays>, { label, batch, split, ...options }: Setting) {
+    const values = EPOCHS.map((epoch) =>
+      scope(() => measurePairs(pairMeasures.nhsic, options, arrays[`${split} ${epoch}`]!, batch)),
+    );
+    return (pair: "x,z" | "y,z", stage: number) =>
+      values.map((rows) => rows.find((row) => row.pair === pair && row.index === stage)!.value);
+  }
+
+  const compressionOf = (path: readonly number[]) => 1 - path.at(-1)! / Math.max(...path);
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  /** Of two values; t(0.975) at one degree of freedom. */
+  const intervalOf = ([a, b]: readonly number[]) => {
+    const half = (12.7062047364 * Math.abs(a! - b!)) / 2; // s / √2 of two values is half of what they are apart
+    return [mean([a!, b!]) - half, mean([a!, b!]) + half];
+  };
+
+  it("gives the numbers of the measure itself, and refuses what cannot be", { timeout: 120_000 }, async () => {
+    put(home, "grid.yaml", grid);
+    const trained = json(await run("compare", "grid.yaml", "--json")).variants as { runs: { run: string }[] }[];
+    const ids = trained.map(({ runs }) => runs.map((one) => one.run));
+    const args = ["sensitivity", ...ids.flat(), "--batch", "8", "--samples", String(SAMPLES), "--stages", ...STAGES];
+    const ended = await run(...args, "--grid", "--out", "swept", "--json");
+    expect(ended.stderr).not.toContain("stopgrad:");
+    const found = json(ended);
+    // Kernels with their widths, ridges, batches of 4 and 8 (of 16 there is one), splits.
+    expect(found.settings).toHaveLength(16 * 4 * 2 * 2);
+    expect(new Set(found.settings.map((setting: Setting) => JSON.stringify({ ...setting, label: "" }))).size).toBe(256);
+    expect(found.notes.join(" ")).toContain("Left out, as there are not two whole batches of samples: 256 settings.");
+
+    const arrays = await Promise.all(ids.map((seeds) => Promise.all(seeds.map(arraysOf))));
+    const conclusions = found.conclusions as {
+      statement: string;
+      quantity: string;
+      findings: { setting: string; value: number; interval: number[] | null; verdict: string }[];
+    }[];
+    const conclusionAt = (quantity: string, variant: string, stage: string) =>
+      conclusions.find(
+        (one) =>
+          one.quantity === quantity &&
+          one.statement.includes(`at ${stage}`) &&
+          (quantity.startsWith("difference") || one.statement.startsWith(`${variant}:`)),
+      )!;
+    const close = (actual: readonly number[], expected: readonly number[]) => {
+      for (const [at, value] of expected.entries()) expect(Math.abs(actual[at]! - value)).toBeLessThan(1e-8);
+    };
+    const seen = new Set<string>();
+    for (let at = 0; at < found.settings.length; at += 7) {
+      const setting = found.settings[at] as Setting;
+      for (const key of ["kernel", "width", "distance", "sigma", "epsilon", "batch", "split"]) {
+        seen.add(`${key} ${setting[key]}`);
+      }
+      const paths = arrays.map((seeds) => seeds.map((one) => pathOf(one, setting)));
+      for (const [stage, name] of STAGES.entries()) {
+        const compressions = paths.map((seeds) => seeds.map((path) => compressionOf(path("x,z", stage))));
+        for (const [variant, label] of ["e2e", "layer-wise"].entries()) {
+          const compressed = conclusionAt("compression of X", label, name).findings[at]!;
+          expect(compressed.setting).toBe(setting.label);
+          close(
+            [compressed.value, ...compressed.interval!],
+            [mean(compressions[variant]!), ...intervalOf(compressions[variant]!)],
+          );
+          const retentions = paths[variant]!.map((path) => 1 - compressionOf(path("y,z", stage)));
+          close([conclusionAt("retention of Y", label, name).findings[at]!.value], [mean(retentions)]);
+        }
+        const [first, second] = compressions as [number[], number[]];
+        const differences = first.map((value, seed) => value - second[seed]!);
+        const difference = conclusionAt("difference in compression of X", "", name).findings[at]!;
+        close([difference.value], [mean(differences)]);
+        // Two paths that end at their peaks are no less compressed for any seed: there is no spread to make one of.
+        if (differences[0] === differences[1]) expect(difference.interval).toBeNull();
+        else close(difference.interval!, intervalOf(differences));
+      }
+    }
+    // Every value of every setting was among those looked at.
+    const all = new Set<string>(
+      found.settings.flatMap((setting: Setting) =>
+        ["kernel", "width", "distance", "sigma", "epsilon", "batch", "split"].map((key) => `${key} ${setting[key]}`),
+      ),
+    );
+    expect([...all].filter((one) => !seen.has(one))).toEqual([]);
+    const csv = readFileSync(join(home, "swept", "sensitivity.csv"), "utf8");
+    expect(csv.trim().split("\r\n")).toHaveLength(1 + 256 * conclusions.length);
+
+    writeFileSync(join(home, "occupied"), "");
+    const id = ids[0]![0]!;
+    const wrong: [string[], number, string][] = [
+      [["--batch", "9"], 2, "--batch: expected an even number, at least 8, got 9"],
+      [["--batch", "6"], 2, "--batch: expected an even number, at least 8, got 6"],
+      [["--batch", "2.5"], 2, "expected a positive integer, got 2.5"],
+      [["--batch", "64"], 1, "the default setting needs two batches of 64, and there are 16 samples"],
+      [["--samples", "8"], 1, "the default setting needs two batches of 8, and there are 8 samples"],
+      [["--epochs", "0,1"], 1, "expected 3 epochs or more, got 2"],
+      [["--epochs", "soon"], 1, "expected last, all or epochs such as 1,5,20, got soon"],
+      [["--epochs", "0,1,9"], 1, "has no weights of epoch 9, only of epochs 0, 1 and 2"],
+      [["--stages", "fc9"], 1, "has no stage fc9"],
+      [["--out", "occupied"], 1, "the results cannot be written to"],
+      [["--grid=twice"], 2, "grid"],
+      [["no-such-run"], 1, "no-such-run"],
+    ];
+    for (const [flags, code, message] of wrong) {
+      const refused = await run("sensitivity", id, "--batch", "8", "--samples", "16", "--stages", "fc3", ...flags);
+      expect([flags, refused.code, refused.stderr]).toEqual([flags, code, expect.stringContaining(message)]);
+      expect(refused.stderr.trim().split("\n")).toHaveLength(1);
+    }
+  });
+});
+
 describe("of files", () => {
   const COUNT = 96;
   beforeEach(() => {
@@ -136,6 +304,18 @@ describe("of files", () => {
     expect(order.counts.flips).toBe(0);
     expect(order.spearman[0]).toBe(1);
     expect(conclusions.map(({ statement }: { statement: string }) => statement).join()).toContain("nHSIC(Y,Z)");
+  });
+
+  it("takes all combinations of settings, of which one change at a time are some (--grid)", async () => {
+    const args = ["sensitivity", "--y", "y.npy", "--z", "far.npy", "near.npy", "--batch", "16", "--json"];
+    const [some, all] = [json(await run(...args)), json(await run(...args, "--grid"))];
+    expect(all.settings).toHaveLength(16 * 4 * 3); // of 64 samples there is one batch
+    const orders = [some, all].map(
+      ({ conclusions }) =>
+        new Map(conclusions[0].findings.map(({ setting, value }: Record<string, unknown>) => [setting, value])),
+    ) as [Map<string, number>, Map<string, number>];
+    expect(orders[0].size).toBe(13);
+    for (const [setting, value] of orders[0]) expect([setting, orders[1].get(setting)]).toEqual([setting, value]);
   });
 
   it("says what to do where there are too few batches", async () => {

@@ -102,6 +102,18 @@ describe("measure --run", () => {
     expect(json(alone).error).toMatch(/^measure ksg: conv1: z has .*; the other 1 could not be measured either$/);
   });
 
+  it("estimators of few dimensions look at the labels alone unless the input is asked for", async () => {
+    for (const name of ["ksg", "binning"]) {
+      const given = ["measure", name, "--run", trained.e2e, "--samples", "64"];
+      const { options, results: rows } = await trained.told(...given, "--set", "largestDimension=100");
+      expect(options).toMatchObject({ pairs: "labels", largestDimension: 100 });
+      expect(new Set(rows.map(({ key }: { key: string }) => key))).toEqual(new Set([`${name}YZ`]));
+      expect(rows.filter(({ value }: { value: number | null }) => value !== null).length).toBeGreaterThan(0);
+      const asked = await trained.ask(...given, "--set", "pairs=both");
+      expect([asked.code, asked.stderr]).toEqual([1, expect.stringContaining("leave the input out (pairs=labels)")]);
+    }
+  });
+
   it("says what is not there, and how to get it", async () => {
     const stages = "conv1, conv2, fc1, fc2";
     const mistakes: [string[], string | RegExp, number][] = [

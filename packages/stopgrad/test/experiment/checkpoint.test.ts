@@ -210,15 +210,21 @@ describe("weights that are kept", () => {
     expect(savedWeights(join(run, "nowhere"), () => 5)).toEqual([]);
   });
 
-  it("of another run, or damaged, are refused", () => {
+  it("of another run, or damaged, are refused when they are read, and stand in nobody's way before", () => {
     const path = keepAt(1, 4);
     expect(() => readCheckpoint(path, "f".repeat(64))).toThrow(/the checkpoint of other settings/);
     const bytes = readFileSync(path);
     bytes[bytes.length - 1]! ^= 1;
     writeFileSync(path, bytes);
     expect(() => readCheckpoint(path, identity)).toThrow(/damaged/);
-    writeFileSync(join(run, "checkpoints", "step-000000004.safetensors"), "rubbish");
-    expect(() => savedWeights(run, () => 5)).toThrow(/step-000000004\.safetensors/);
+    const rubbish = join(run, "checkpoints", "step-000000012.safetensors");
+    writeFileSync(rubbish, "rubbish");
+    const listed = savedWeights(run, () => 5);
+    expect(listed).toEqual([
+      { epoch: 1, path },
+      { epoch: 2.4, path: rubbish }, // by its name: 12 steps of 5 an epoch
+    ]);
+    expect(() => readCheckpoint(rubbish, identity)).toThrow(/step-000000012\.safetensors/);
   });
 });
 

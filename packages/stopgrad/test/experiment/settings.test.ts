@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { documentFromText, documentFromTree } from "../../src/experiment/document.js";
+import { settingsHash } from "../../src/experiment/identity.js";
 import { mergeLayers } from "../../src/experiment/layers.js";
 import { SettingsError } from "../../src/experiment/problems.js";
 import { defineSettings } from "../../src/experiment/settings.js";
@@ -425,12 +426,28 @@ precision: float16
         "observe.knn.k: expected fewer than the 10000 training images it is fitted on, got 10000",
       ],
       [
-        "{ ksg: true }",
+        "{ ksg: { pairs: both } }",
         "observe.ksg.pairs: an image has 3072 numbers, more than its largestDimension of 20, got both; use pairs: labels",
       ],
       [
         "{ binning: { pairs: input, largestDimension: 3071 } }",
         "observe.binning.pairs: an image has 3072 numbers, more than its largestDimension of 3071, got input; use pairs: labels",
+      ],
+      [
+        "{ nhsic: { kernel: linear, sigma: 3 } }",
+        "observe.nhsic.sigma: the linear kernel does not use it, got 3; leave it out, or use kernel rbf or laplacian",
+      ],
+      [
+        "{ hsic: { kernel: linear, width: median } }",
+        "observe.hsic.width: the linear kernel does not use it, got median; leave it out, or use kernel rbf or laplacian",
+      ],
+      [
+        "{ nhsic: { kernel: laplacian, distance: plain } }",
+        "observe.nhsic.distance: the laplacian kernel does not use it, got plain; leave it out, or use kernel rbf",
+      ],
+      [
+        "{ cka: { sigma: 1 } }",
+        "observe.cka.sigma: the linear kernel does not use it, got 1; leave it out, or use kernel rbf or laplacian",
       ],
       ["{ ksg: { pairs: labels, k: 1000 } }", "observe.ksg.k: expected fewer than the 1000 images, got 1000"],
       ["{ mine: { images: 7 } }", "observe.mine.images: expected at least 8 images, got 7"],
@@ -460,11 +477,55 @@ precision: float16
       "{ knn: { train: 21 } }",
       "{ knn: { k: 9999 } }",
       "{ ksg: { pairs: labels } }",
+      "{ ksg: true, binning: { bins: 5, pairs: null } }",
+      "{ nhsic: { kernel: linear }, hsic: { kernel: laplacian, sigma: 2, width: median }, cka: true }",
+      "{ nhsic: { kernel: linear, sigma: 5, width: scaled, distance: squared }, cka: { kernel: rbf, sigma: 1 } }",
       "{ ksg: { largestDimension: 3072 } }",
       "{ binning: { pairs: labels, images: 2 } }",
       "{ mine: { images: 8 }, info-nce: { pairs: input }, geometry: true, entanglement: true, information: true }",
     ])("%s is right", (observe) => {
       expect(problems(observe)).toEqual([]);
+    });
+
+    test("says where an option stands that the kernel does not use, in a variant or above it", () => {
+      const text = `data: cifar10
+model: lenet5
+epochs: 2
+observe:
+  nhsic:
+    sigma: 3
+variants:
+  rbf: {}
+  linear: { observe: { nhsic: { kernel: linear } } }
+  both: { observe: { nhsic: { kernel: linear, width: fixed, sigma: null } } }
+  none: { observe: { nhsic: { kernel: linear, sigma: null } } }
+`;
+      const places = (overrides: string[] = []) => {
+        try {
+          real.expand(documentFromText(text, "x.yaml"), { overrides });
+        } catch (error) {
+          if (!(error instanceof SettingsError)) throw error;
+          return error.problems.map(({ location, path }) => `${location} ${path}`);
+        }
+        return [];
+      };
+      expect(places()).toEqual(["x.yaml:6:12 observe.nhsic.sigma", "x.yaml:10:54 variants.both.observe.nhsic.width"]);
+      expect(places(["observe.nhsic.sigma=null", "variants.both.observe.nhsic.width=null"])).toEqual([]);
+    });
+
+    test("takes labels alone of images of too many dimensions where pairs are not said, and writes that down", () => {
+      const settled = (observe: string) =>
+        real.expand(documentFromText(`data: cifar10\nmodel: lenet5\nepochs: 2\nobserve: ${observe}\n`, "x.yaml"), {})
+          .runs[0]!;
+      const pairs = (observe: string) => Object.values(settled(observe).observe).map((one) => one.pairs);
+      expect(pairs("{ ksg: true, binning: { bins: 5 } }")).toEqual(["labels", "labels"]);
+      expect(pairs("{ ksg: { largestDimension: 3072 }, binning: { largestDimension: 3071 } }")).toEqual([
+        "both",
+        "labels",
+      ]);
+      expect(pairs("{ ksg: { largestDimension: 3072, pairs: input } }")).toEqual(["input"]);
+      expect(pairs("{ mine: true, info-nce: true }")).toEqual(["both", "both"]);
+      expect(settingsHash(settled("{ ksg: true }"))).toBe(settingsHash(settled("{ ksg: { pairs: labels } }")));
     });
   });
 

@@ -43,6 +43,21 @@ describe("runs put in order", () => {
     expect(two.variants.map((variant) => variant.label)).toContain("cifar: layer-wise");
   });
 
+  it("takes a setting that is null for one that a record does not have", () => {
+    const [one, other] = syntheticRuns({ seeds: [1, 2] });
+    const settings = { ...other!.record.settings, match: null, context: null };
+    expect(compareRuns([one!, change(other!, { settings })]).variants).toHaveLength(1);
+    const third = change(other!, { settings: { ...settings, match: "inference" } });
+    expect(compareRuns([one!, third]).variants.map(({ label }) => label)).toEqual([
+      "e2e (match=none)",
+      "e2e (match=inference)",
+    ]);
+    expect([...flattenSettings({ context: null, a: { b: null } }, "off")]).toEqual([
+      ["context", "off"],
+      ["a.b", "off"],
+    ]);
+  });
+
   it("names every setting that tells two rows of one variant apart", () => {
     const [one, other] = syntheticRuns({ seeds: [1, 2] });
     const settings = other!.record.settings as Record<string, object>;

@@ -32,7 +32,7 @@ const accuracies = { e2e: [0.641, 0.646, 0.651], "layer-wise": [0.635, 0.637, 0.
 const texts = (table: Table) => table.rows.map((row) => row.map((cell) => cell.text));
 
 describe("tables of a report", () => {
-  it("results: mean, spread, paired difference, ratios; best in bold", () => {
+  it("results: mean, spread, paired difference, ratios; what is clearly best in bold", () => {
     const table = resultsTable(compareRuns(runsWith(accuracies)));
     // Differences −0.6, −0.9, −0.9 points: mean −0.8, s = 0.173205, half-width 4.302653 · 0.1 = 0.430265.
     expect(texts(table)).toEqual([
@@ -51,8 +51,11 @@ describe("tables of a report", () => {
     const best = table.rows.map((row) =>
       row.flatMap((cell, index) => (cell.best ? [table.columns[index]!.title] : [])),
     );
-    expect(best).toEqual([["test accuracy", "images/s", "training time"], ["peak memory"]]);
+    expect(best).toEqual([["test accuracy"], ["peak memory"]]); // speed and time have no spread to judge by
     expect(table.notes[0]).toContain("Accuracy at the last epoch");
+    expect(table.notes[0]).toContain(
+      "Bold: better than every other variant by more than the 95 % interval of their difference over seeds; of peak memory",
+    );
     expect(table.notes[1]).toContain("3 shared seeds");
     expect(table.columns[3]!.title).toBe("difference to e2e");
   });
@@ -85,6 +88,8 @@ describe("tables of a report", () => {
       [false, false, false, false, false],
       [false, false, true, true, false],
     ]);
+    expect(table.notes[1]).toMatch(/ Bold: the lowest; they are counted, not sampled\.$/);
+    expect(costsOf(runsWith({ e2e: [0.6] })).notes[1]).not.toContain("Bold");
     expect(renderCsv(table).split("\r\n").slice(0, 3)).toEqual([
       "variant,parametersBackbone,parametersHeads,trainingMultiplyAdds,trainingMultiplyAddsOfReference," +
         "wholeTrainingMultiplyAdds,wholeTrainingMultiplyAddsOfReference," +
@@ -238,6 +243,51 @@ describe("tables of a report", () => {
     expect(contextsTable(compareRuns(syntheticRuns())).rows).toEqual([]);
   });
 
+  it("contexts: a terminal is told of them, modules that agree in one row", () => {
+    const runs = greedy();
+    expect(renderComparison(compareRuns(runs), 100)).toContain("Context paths that were selected\n");
+    for (const { record } of runs.filter(({ record: { variant } }) => variant === "contsup")) {
+      record.summary!.contexts = [
+        { module: "conv2", used: ["input"], unused: ["module 1"] },
+        { module: "fc1", used: ["input"], unused: ["module 1"] },
+        { module: "fc2", used: ["input"], unused: ["module 1"] },
+        { module: "fc3", used: [], unused: ["input", "module 1"] },
+      ];
+    }
+    const rowsAt = (width: number) => {
+      const lines = renderComparison(compareRuns(runs), width).split("\n");
+      const title = lines.indexOf("Context paths that were selected");
+      return lines.slice(title + 2, lines.indexOf("", title + 2)).map((line) => line.trim().split(/ {2,}/));
+    };
+    expect(rowsAt(100)).toEqual([
+      ["variant", "module", "in use", "out of use"],
+      new Array(4).fill(expect.stringMatching(/^─+$/)),
+      ["contsup", "conv2 … fc2", "input", "module 1"],
+      ["contsup", "fc3", "–", "input, module 1"],
+    ]);
+    expect(rowsAt(20)[0]).toEqual(["variant", "module", "in use"]);
+    expect(renderComparison(compareRuns(syntheticRuns()), 100)).not.toContain("Context paths");
+  });
+
+  it("a setting that is null and one that is absent are both not set", () => {
+    const variants = [
+      { name: "e2e", settings: { partition: 1, context: null, retrain: null, match: null } },
+      { name: "contsup", settings: { partition: 2, context: { fromInput: true }, match: null } },
+    ];
+    const tables = reportTables(compareRuns(syntheticRuns({ variants, seeds: [1], nhsic: false })));
+    const table = (name: string) => tables.find((one) => one.name === name)!;
+    expect(texts(table("settings-that-differ"))).toEqual([
+      ["partition", "1", "2"],
+      ["context.fromInput", "–", "true"],
+    ]);
+    expect(table("settings-that-differ").notes).toEqual(["–: not set."]);
+    expect(renderCsv(table("settings-that-differ"))).toContain("context.fromInput,,true");
+    expect(texts(table("shared-settings"))).toContainEqual(["match", "–"]);
+    expect(texts(table("shared-settings")).map(([name]) => name)).not.toContain("context");
+    expect(texts(table("shared-settings")).map(([name]) => name)).not.toContain("retrain");
+    expect(table("shared-settings").notes).toEqual(["–: not set."]);
+  });
+
   it("a width that was found is among the settings that differ", () => {
     const tables = reportTables(compareRuns(greedy()));
     const differing = texts(tables.find(({ name }) => name === "settings-that-differ")!);
@@ -273,7 +323,7 @@ describe("tables of a report", () => {
 
   it("nothing is best where two print the same, or data or network differ", () => {
     const equal = runsWith({ e2e: [0.64, 0.64, 0.64], "layer-wise": [0.64, 0.64, 0.64004] });
-    expect(boldOf(equal)).toEqual(["10,000 ± 0 (1.00 ×)", "100.0 ± 0.0", "50.0 (63 %)"]); // 64.00 both
+    expect(boldOf(equal)).toEqual(["50.0 (63 %)"]); // 64.00 both, speeds without spread
     for (const { record } of equal) Object.assign(record.summary!, { peakBytes: 1, imagesPerSecond: 1, seconds: 1 });
     expect(boldOf(equal)).toEqual([]);
     expect(resultsTable(compareRuns(equal)).notes[0]).not.toContain("bold");
@@ -288,7 +338,34 @@ describe("tables of a report", () => {
       const data = record.settings.data as object;
       record.settings = { ...record.settings, data: { ...data, batch: 32, augment: { flip: true } } };
     }
-    expect(boldOf(runs)).toHaveLength(4); // the same images
+    expect(boldOf(runs)).toEqual(["64.60 ± 0.50", "50.0 (63 %)"]); // the same images
+  });
+
+  it("best is only what differs from every other by more than its interval", () => {
+    const bold = (own: number[], other: number[], seeds?: number[]) =>
+      boldOf(runsWith({ e2e: own, "layer-wise": other }, seeds)).filter((text) => !text.includes("63 %"));
+    expect(bold([0.64, 0.66, 0.68], [0.63, 0.65, 0.66])).toEqual([]); // +1.33 [−0.10, +2.77]
+    expect(bold([0.64, 0.66, 0.68], [0.63, 0.65, 0.669])).toEqual(["66.00 ± 2.00"]); // the same gap for every seed
+    expect(bold([0.7], [0.1], [1])).toEqual([]); // one seed each
+    expect(bold([0.7, 0.7, 0.7], [0.1, 0.1, 0.1])).toEqual([]); // no spread to judge by
+    const three = [0.66, 0.65, 0.5].map((accuracy, at) => ({
+      name: `v${at}`,
+      settings: { partition: at + 1 },
+      accuracy,
+    }));
+    const runs = syntheticRuns({ variants: three, nhsic: false });
+    for (const { record } of runs) {
+      const { accuracy } = three.find(({ name }) => name === record.variant)!;
+      const noise = record.variant === "v1" ? 0.02 * (record.seed - 2) : 0.001 * record.seed;
+      Object.assign(record.summary!, { testAccuracy: accuracy + noise, imagesPerSecond: 10_000 * accuracy });
+      record.summary!.seconds = { v0: 100, v1: 80, v2: 60 }[record.variant]! + record.seed ** 2;
+      record.summary!.peakBytes = 2 ** 20;
+    }
+    for (const [at, { record }] of runs.entries()) record.summary!.imagesPerSecond += at % 4;
+    const table = resultsTable(compareRuns(runs));
+    const cells = table.rows.flatMap((row) => row.flatMap((cell, at) => (cell.best ? [[at, cell.text]] : [])));
+    // v0 is well above v2, but not above v1; times differ by exactly 20 s, which leaves no spread to judge by.
+    expect(cells).toEqual([[6, "6,601 ± 1 (1.00 ×)"]]);
   });
 
   it("many variants: reference, best and worst, the rest in the table", () => {

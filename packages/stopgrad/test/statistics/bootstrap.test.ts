@@ -1,78 +1,15 @@
-import { readFileSync } from "node:fs";
+// Bootstrap intervals: by hand, by their coverage, and what is refused.
 import { describe, expect, it } from "vitest";
 import { Sfc32 } from "../../src/data/sfc32.js";
 import {
-  bcaInterval,
   bootstrapInterval,
   bootstrapStatistic,
-  jackknifeInterval,
   pairedBootstrap,
   pairedBootstrapStatistic,
-  percentileInterval,
-  subsampleInterval,
 } from "../../src/statistics/bootstrap.js";
 import { normalQuantile } from "../../src/statistics/normal.js";
 import { tInterval } from "../../src/statistics/summary.js";
-
-interface Case {
-  name: string;
-  level: number;
-  columns: number[][];
-  value: number;
-  replicates: number[];
-  leftOut: number[];
-  percentile: [number, number];
-  bca: [number, number];
-}
-
-// fixtures/record-bootstrap.py: scipy.stats.bootstrap on the same resamples.
-const { cases } = JSON.parse(readFileSync(new URL("../fixtures/bootstrap.json", import.meta.url), "utf8")) as {
-  cases: Case[];
-};
-
-/** `count` normal numbers, a function of the key (Box and Muller). */
-function normals(count: number, ...key: number[]): number[] {
-  const random = new Sfc32(...key);
-  return Array.from({ length: count }, () => {
-    const radius = Math.sqrt(-2 * Math.log(1 - random.uniform(0, 1)));
-    return radius * Math.cos(2 * Math.PI * random.uniform(0, 1));
-  });
-}
-
-function share(trials: number, holds: (trial: number) => boolean): number {
-  let kept = 0;
-  for (let trial = 0; trial < trials; trial++) if (holds(trial)) kept++;
-  return kept / trials;
-}
-
-const covers = (interval: readonly [number, number] | null, truth: number) =>
-  interval !== null && interval[0] <= truth && truth <= interval[1];
-
-const meanAt = (values: readonly number[]) => (indices: Int32Array) =>
-  indices.reduce((sum, at) => sum + values[at]!, 0) / indices.length;
-
-describe("from given resamples", () => {
-  it.each(cases)("$name: SciPy's percentile and BCa intervals", ({ value, replicates, leftOut, level, ...found }) => {
-    const percentile = percentileInterval(replicates, level);
-    const bca = bcaInterval(value, replicates, leftOut, level)!;
-    for (const end of [0, 1] as const) {
-      expect(percentile[end]).toBeCloseTo(found.percentile[end], 12);
-      expect(bca[end]).toBeCloseTo(found.bca[end], 9);
-    }
-    expect(bca).not.toEqual(percentile);
-  });
-
-  it("BCa by hand: no bias and no skewness leave the percentile interval", () => {
-    const replicates = Array.from({ length: 101 }, (_, i) => i - 50);
-    const bca = bcaInterval(0, replicates, [-1, 0, 1], 0.9)!;
-    expect(bca[0]).toBeCloseTo(-45, 9); // quantiles 0.05 and 0.95 of −50 … 50
-    expect(bca[1]).toBeCloseTo(45, 9);
-  });
-
-  it("BCa is undefined where every resample lies on one side", () => {
-    expect(bcaInterval(5, [1, 2, 3], [1, 2, 3])).toBeNull();
-  });
-});
+import { covers, meanAt, normals, share } from "./coverage.js";
 
 describe("mean of terms", () => {
   it("of two terms: a quarter of the resamples at each, half at the mean", () => {
@@ -276,92 +213,5 @@ describe("paired difference", () => {
 
   it("refuses lists of different lengths", () => {
     expect(() => pairedBootstrap([1, 2], [1])).toThrow("expected two lists of one length, got 2 and 1 terms");
-  });
-});
-
-describe("jackknife", () => {
-  it("of a mean is its t-interval, for two terms too", () => {
-    for (const terms of [
-      [1, 4],
-      [0.3, 2.5, 1.1, 0.9, 4.2],
-    ]) {
-      const { value, interval } = jackknifeInterval(terms.length, meanAt(terms), 0.9);
-      expect(value).toBeCloseTo(terms.reduce((sum, term) => sum + term, 0) / terms.length, 12);
-      expect(interval![0]).toBeCloseTo(tInterval(terms, 0.9)[0], 10);
-      expect(interval![1]).toBeCloseTo(tInterval(terms, 0.9)[1], 10);
-    }
-  });
-
-  it("of a ratio of means covers with 4 pairs", () => {
-    const kept = share(1000, (trial) => {
-      const shared = normals(4, 21, trial);
-      const own = normals(4, 22, trial);
-      const top = shared.map((one, at) => 7 + one + 0.3 * own[at]!);
-      const bottom = shared.map((one) => 10 + one);
-      const { interval } = jackknifeInterval(4, (indices) => meanAt(top)(indices) / meanAt(bottom)(indices));
-      return covers(interval, 0.7);
-    });
-    expect(kept).toBeGreaterThan(0.92);
-    expect(kept).toBeLessThan(0.98);
-  });
-
-  it("has none where leave-one-out values coincide and terms differ, width 0 where they do not", () => {
-    const terms = [1, 2, 5];
-    const least = (indices: Int32Array) => (indices.length > 1 ? 0.25 : terms[indices[0]!]!);
-    expect(jackknifeInterval(3, least)).toEqual({ value: 0.25, interval: null, n: 3 });
-    // Of two batches each is left over once: both have 7 alone, and together 8.
-    expect(jackknifeInterval(2, (indices) => 6 + indices.length)).toEqual({ value: 8, interval: null, n: 2 });
-    expect(jackknifeInterval(3, meanAt([0.1, 0.1, 0.1])).interval).toEqual([
-      meanAt([0.1, 0.1, 0.1])(Int32Array.of(0, 1, 2)),
-      meanAt([0.1, 0.1, 0.1])(Int32Array.of(0, 1, 2)),
-    ]);
-  });
-
-  it("has none for one term or an undefined statistic", () => {
-    expect(jackknifeInterval(1, () => 3)).toEqual({ value: 3, interval: null, n: 1 });
-    expect(jackknifeInterval(3, (indices) => (indices.length < 3 ? Number.NaN : 1)).interval).toBeNull();
-    expect(() => jackknifeInterval(0, () => 1)).toThrow("expected at least 1 term, got 0");
-  });
-});
-
-describe("subsampling", () => {
-  it("of a mean covers as its level says, at any size of the subsamples", () => {
-    for (const size of [10, 20, 30]) {
-      const kept = share(300, (trial) => {
-        const values = normals(40, 4, trial);
-        return covers(subsampleInterval(40, meanAt(values), { size }).interval, 0);
-      });
-      expect(kept).toBeGreaterThan(0.89);
-      expect(kept).toBeLessThan(0.98);
-    }
-  });
-
-  it("of a maximum needs its rate: b = √n, centred on the value, covers the end of the uniform distribution", () => {
-    const kept = share(200, (trial) => {
-      const random = new Sfc32(6, trial);
-      const values = Array.from({ length: 400 }, () => random.uniform(0, 1));
-      const largest = (indices: Int32Array) => indices.reduce((most, at) => Math.max(most, values[at]!), 0);
-      const { interval } = subsampleInterval(400, largest, { size: 20, rate: 1, centre: "value" });
-      // Scaled by √(1 − b/n), 1.026, the ends are a little wide.
-      return covers(interval, 1);
-    });
-    expect(kept).toBeGreaterThan(0.88);
-  });
-
-  it("gives no sample twice", () => {
-    subsampleInterval(9, (indices) => {
-      expect(new Set(indices).size).toBe(indices.length);
-      expect([...indices]).toEqual([...indices].sort((a, b) => a - b));
-      return 0;
-    });
-  });
-
-  it("has limits and refuses nonsense", () => {
-    expect(subsampleInterval(3, () => 1).interval).toBeNull();
-    expect(subsampleInterval(10, () => 1)).toEqual({ value: 1, interval: [1, 1], n: 10, size: 5 });
-    expect(subsampleInterval(10, (indices) => (indices.length < 10 ? Number.NaN : 1)).interval).toBeNull();
-    expect(() => subsampleInterval(10, () => 1, { size: 10 })).toThrow("expected subsamples of 2 to 9 of 10 samples");
-    expect(() => subsampleInterval(10, () => 1, { subsamples: 3 })).toThrow("expected at least 20 subsamples, got 3");
-    expect(() => subsampleInterval(10, () => 1, { rate: 0 })).toThrow("expected a rate above 0");
   });
 });

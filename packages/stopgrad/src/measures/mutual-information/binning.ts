@@ -2,7 +2,7 @@
 import { amax, amin, bincount, scope, type Tensor, unique } from "@stopgrad/torch";
 import { z } from "zod";
 import type { Finding, SampleMeasure } from "../measure.js";
-import { estimatePairs, meanOf, pairKeys, pairsOption, refusedInput, requireFew } from "./pairs.js";
+import { estimatePairs, meanOf, pairKeys, pairsOption, refusedInput, requireFew, usualPairs } from "./pairs.js";
 import type { View } from "./views.js";
 
 const options = z.strictObject({
@@ -42,6 +42,8 @@ export const binning: SampleMeasure = {
   needs: [],
   smallestSample: 2,
   keys: pairKeys("binning", "counting in bins"),
+
+  usual: (given, { dimensions }) => usualPairs(options.parse(given), dimensions),
 
   refused: (given, { dimensions }) => refusedInput(options.parse(given), dimensions),
 

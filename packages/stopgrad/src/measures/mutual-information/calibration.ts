@@ -5,7 +5,7 @@
 // Gaussian is cut into, beside d Gaussians of which the first is correlated with it and the others are noise.
 import { cat, Generator, scope, type Tensor } from "@stopgrad/torch";
 import { MeasureError, type Sample, type SampleMeasure } from "../measure.js";
-import { binning } from "./binning.js";
+import { type EstimatorName, estimators } from "./estimators.js";
 import {
   classInformation,
   correlatedGaussians,
@@ -13,20 +13,6 @@ import {
   gaussianInformation,
   quantileLabels,
 } from "./gaussian.js";
-import { infoNce } from "./info-nce.js";
-import { ksg } from "./ksg.js";
-import { labelBound } from "./label-bound.js";
-import { mine } from "./mine.js";
-
-/** Every estimator of mutual information, by the name that commands and experiment files call it. */
-export const estimators = {
-  mine,
-  "info-nce": infoNce,
-  ksg,
-  binning,
-  "label-bound": labelBound,
-} satisfies Record<string, SampleMeasure>;
-export type EstimatorName = keyof typeof estimators;
 
 /** Which information: of x and z, or of labels and z. */
 export type CalibrationPair = "input" | "labels";

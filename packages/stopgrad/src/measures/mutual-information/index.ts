@@ -7,10 +7,9 @@ export {
   type CalibrationResult,
   calibrate,
   calibrationTasks,
-  type EstimatorName,
-  estimators,
   toleranceOf,
 } from "./calibration.js";
+export { type EstimatorName, estimators } from "./estimators.js";
 export {
   classInformation,
   correlatedGaussians,

@@ -20,7 +20,7 @@ import {
 } from "@stopgrad/torch";
 import { z } from "zod";
 import { type Finding, MeasureError, type SampleMeasure } from "../measure.js";
-import { estimatePairs, meanOf, pairKeys, pairsOption, refusedInput, requireFew } from "./pairs.js";
+import { estimatePairs, meanOf, pairKeys, pairsOption, refusedInput, requireFew, usualPairs } from "./pairs.js";
 import type { Classes, View } from "./views.js";
 
 const options = z.strictObject({
@@ -67,6 +67,8 @@ export const ksg: SampleMeasure = {
   needs: [],
   smallestSample: 3,
   keys: pairKeys("ksg", "nearest neighbours"),
+
+  usual: (given, { dimensions }) => usualPairs(options.parse(given), dimensions),
 
   refused(given, { images, dimensions }) {
     const settings = options.parse(given);

@@ -5,7 +5,10 @@ import { z } from "zod";
 import { type Finding, type FindingKey, MeasureError, type RefusedOption, type Sample } from "../measure.js";
 import { Classes, View } from "./views.js";
 
-/** Which pairs are looked at: input and representation, labels and representation, or both, as far as they are given. */
+/**
+ * Which pairs are looked at: input and representation, labels and representation, or both, as far as they are given. Of a
+ * run's images, which have more features than `ksg` and `binning` take, these look at the labels alone unless it is said.
+ */
 export const pairsOption = z.enum(["both", "input", "labels"]).default("both");
 
 export interface Estimator {
@@ -89,6 +92,14 @@ export function requireFew(view: View, largest: number, measure: string): void {
     `${measure}: ${view.name} has ${view.features} features a sample, expected at most ${largest} (largestDimension): ` +
       `reduce them first, as by pooling or principal components, ${view.name === "x" ? "leave the input out (pairs=labels) " : ""}or take mine or info-nce`,
   );
+}
+
+/** What is looked at in a run unless its settings say: the labels alone, where the input has more features than can be told of. */
+export function usualPairs(
+  { largestDimension }: { largestDimension: number },
+  dimensions: number | null,
+): { readonly pairs?: "labels" } {
+  return dimensions !== null && dimensions > largestDimension ? { pairs: "labels" } : {};
 }
 
 /** Why an estimator of few features cannot be taken of inputs, said before there are any. @param dimensions - of the input; null where that is not known */

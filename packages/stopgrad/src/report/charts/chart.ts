@@ -5,14 +5,17 @@ export type ChartSpec = TopLevelSpec;
 
 export interface Chart {
   /** File name without ending, kebab-case. */
-  name: (typeof chartNames)[number];
+  name: (typeof chartNames)[number] | `${typeof overEpochs}${string}`;
   title: string;
   /** What is drawn and how to read it, one to three sentences. */
   caption: string;
   spec: ChartSpec;
 }
 
-/** Every name a chart of a report can have, in the order of the report. */
+/** How the names of charts begin of which there is one for each measure that was taken at several times. */
+export const overEpochs = "over-epochs-";
+
+/** Every other name a chart of a report can have, in the order of the report. */
 export const chartNames = [
   "information-plane",
   "nhsic-over-epochs",

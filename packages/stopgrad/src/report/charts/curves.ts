@@ -5,12 +5,19 @@ import { type BandPoint, band, domain, thin } from "../chart-data.js";
 import { trajectory, type Variant } from "../comparison.js";
 import { count, joinWords } from "../format.js";
 import { hasShapes, type Look, shapeScale, splitScale, variantFields, variantScale } from "./colours.js";
-import { positionAxis, significant, within } from "./numbers.js";
+import { logAxis, positionAxis, significant, within } from "./numbers.js";
 
-interface CurvePoint extends BandPoint {
+export interface CurvePoint extends BandPoint {
   variant: string;
   variantKey: string;
   split: string;
+}
+
+/** An axis that does not hold everything. */
+export interface CurveScale {
+  range: Interval;
+  /** Logarithmic: every value and the range are above zero. */
+  log?: boolean;
 }
 
 export function curve(
@@ -43,6 +50,8 @@ export function curvePanel(
     looks: readonly Look[];
     /** What values can be: the axis goes hardly further. */
     possible: Interval;
+    /** The axis up, where it is not to hold everything: what lies outside is cut off. */
+    scale?: CurveScale;
     splits?: boolean;
     /** Invisible dots that answer the pointer; left out where there would be too many. */
     tooltips: boolean;
@@ -51,33 +60,36 @@ export function curvePanel(
   const epochs = points.map((point) => point.epoch);
   const last = Math.max(1e-6, ...epochs);
   const everything = points.flatMap((point) => [point.mean, point.low, point.high]);
-  const range = domain(everything, undefined, options.possible);
+  const range = options.scale?.range ?? domain(everything, undefined, options.possible);
+  const clip = options.scale !== undefined;
   const x = { ...positionAxis("epoch", [0, last], options.width, 5, options.xTitle, true) };
-  const y = positionAxis("mean", range, options.height, 5, options.yTitle);
+  const y = options.scale?.log
+    ? logAxis("mean", range, 5, options.yTitle)
+    : positionAxis("mean", range, options.height, 5, options.yTitle);
   const color = variantScale(options.looks);
   const withBand = points.some((point) => point.n > 1);
   const layers: object[] = [];
   if (withBand) {
     layers.push({
       transform: [{ filter: "datum.n > 1" }],
-      mark: { type: "area", opacity: 0.18 },
+      mark: { type: "area", opacity: 0.18, ...(clip ? { clip } : {}) },
       encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color, detail: { field: "split" } },
     });
   }
   layers.push({
-    mark: { type: "line", strokeWidth: 1.8 },
+    mark: { type: "line", strokeWidth: 1.8, ...(clip ? { clip } : {}) },
     encoding: { x, y, color, ...(options.splits ? { strokeDash: splitScale } : {}) },
   });
   if (hasShapes(options.looks)) {
     layers.push({
       data: { values: spacedMarks(points, options.looks) },
-      mark: { type: "point", filled: true, size: 45, opacity: 1 },
+      mark: { type: "point", filled: true, size: 45, opacity: 1, ...(clip ? { clip } : {}) },
       encoding: { x, y, color, shape: shapeScale(options.looks) },
     });
   }
   if (options.tooltips) {
     layers.push({
-      mark: { type: "circle", size: 60, opacity: 0 },
+      mark: { type: "circle", size: 60, opacity: 0, ...(clip ? { clip } : {}) },
       encoding: {
         x,
         y,

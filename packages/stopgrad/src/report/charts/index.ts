@@ -8,11 +8,13 @@ import { informationPlaneChart } from "./information-plane.js";
 import { learningCurvesChart } from "./learning-curves.js";
 import { linearSeparabilityChart } from "./linear-separability.js";
 import { measuresChart } from "./measures.js";
+import { measuresOverEpochsCharts } from "./measures-over-epochs.js";
 import { memoryChart } from "./memory.js";
 import { nhsicOverEpochsChart } from "./nhsic-over-epochs.js";
 
-export { type Chart, type ChartSpec, chartNames } from "./chart.js";
+export { type Chart, type ChartSpec, chartNames, overEpochs } from "./chart.js";
 export { variantColours } from "./colours.js";
+export { unchangingMeasures } from "./measures-over-epochs.js";
 export {
   costChart,
   informationChart,
@@ -20,6 +22,7 @@ export {
   learningCurvesChart,
   linearSeparabilityChart,
   measuresChart,
+  measuresOverEpochsCharts,
   memoryChart,
   nhsicOverEpochsChart,
 };
@@ -33,6 +36,7 @@ export function reportCharts(comparison: Comparison): Chart[] {
     linearSeparabilityChart(comparison),
     informationChart(comparison),
     measuresChart(comparison),
+    ...measuresOverEpochsCharts(comparison),
     costChart(comparison),
     memoryChart(comparison),
   ].filter((chart) => chart !== null);

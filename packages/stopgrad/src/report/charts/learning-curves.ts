@@ -5,6 +5,7 @@ import type { Chart } from "./chart.js";
 import { looksOf } from "./colours.js";
 import { bandSentence, curve, curvePanel, epochsSentence } from "./curves.js";
 import { grid, topLevel } from "./look.js";
+import { drawable, lossScale } from "./loss-scale.js";
 import { limitPoints, percentages } from "./numbers.js";
 
 /** Loss and accuracy over epochs, train dashed and test solid; null where neither was recorded. */
@@ -31,25 +32,29 @@ export function learningCurvesChart(comparison: Comparison): Chart | null {
   }));
   const filled = drawn.filter(({ points }) => points.length > 0);
   if (filled.length === 0) return null;
-  const specs = filled.map(({ panel, points }) =>
-    curvePanel(points, {
+  const scaleOf = new Map(filled.map(({ panel, points }) => [panel, panel.unit === "loss" ? lossScale(points) : null]));
+  const specs = filled.map(({ panel, points }) => {
+    const scale = scaleOf.get(panel) ?? null;
+    return curvePanel(scale ? drawable(points, scale) : points, {
       title: { text: panel.title },
       width: 520,
       height: 250,
       xTitle: "epoch",
-      yTitle: panel.unit,
+      yTitle: scale?.title ?? panel.unit,
       valueTitle: panel.unit,
       looks: looksOf(comparison, comparison.variants),
       possible: panel.possible,
+      ...(scale ? { scale } : {}),
       splits: true,
       tooltips: true,
-    }),
-  );
+    });
+  });
+  const outside = [...scaleOf.values()].map((scale) => scale?.outside ?? "").join("");
   const scales = { color: "shared", strokeDash: "shared", shape: "shared" };
   return {
     name: "learning-curves",
     title: "Loss and accuracy",
-    caption: `Train dashed, test solid.${bandSentence(comparison.variants)}${epochsSentence(comparison.variants)}`,
+    caption: `Train dashed, test solid.${outside}${bandSentence(comparison.variants)}${epochsSentence(comparison.variants)}`,
     spec: topLevel([grid(specs, 2, scales)], scales),
   };
 }

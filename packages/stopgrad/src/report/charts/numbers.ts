@@ -1,6 +1,6 @@
 // Numbers for charts: six digits, no more points than can be seen, an axis with round ticks.
 import type { Interval, Summary } from "../../statistics/index.js";
-import { ticks } from "../chart-data.js";
+import { logTicks, ticks } from "../chart-data.js";
 
 /** Six digits: more than a screen shows, and short. */
 export function significant(value: number): number {
@@ -58,5 +58,15 @@ export function positionAxis(
     type: "quantitative",
     scale: { domain: range, nice: false, zero: false },
     axis: { title, values, format: `,.${decimals}f`, labelFlush: false },
+  };
+}
+
+/** The same on a logarithmic scale; every value and the range itself are above zero. */
+export function logAxis(field: string, range: Interval, wanted: number, title: string | null) {
+  return {
+    field,
+    type: "quantitative",
+    scale: { type: "log", domain: range, nice: false, zero: false },
+    axis: { title, values: logTicks(range, wanted), format: ",.4~g", labelFlush: false, labelOverlap: true },
   };
 }

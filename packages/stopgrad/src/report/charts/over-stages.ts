@@ -1,7 +1,7 @@
 // One quantity over depth: a panel with a line a variant, mean over seeds and its 95 % interval at each stage.
 import { type Interval, summariseKnown } from "../../statistics/index.js";
 import type { StageSummary } from "../../store/records.js";
-import { domain } from "../chart-data.js";
+import { readableDomain } from "../chart-data.js";
 import type { Comparison } from "../comparison.js";
 import { hasShapes, type Look, shapeScale, variantFields, variantScale } from "./colours.js";
 import { positionAxis, scaled, significant } from "./numbers.js";
@@ -43,7 +43,7 @@ export function panelOf(
   }: { stages: readonly string[]; looks: readonly Look[]; width: number; isLast: boolean },
 ): object {
   const height = 200;
-  const range = rangeOf(points, possible);
+  const range = readableDomain(points, possible);
   const x = {
     field: "position",
     type: "quantitative",
@@ -97,24 +97,6 @@ export function panelOf(
       },
     ],
   };
-}
-
-/**
- * A range that holds every mean, and of the intervals as much as leaves the lines readable: with two seeds they are many
- * times as wide as what the lines differ in.
- */
-function rangeOf(points: readonly { mean: number; low: number; high: number }[], possible: Interval): Interval {
-  const means = domain(
-    points.map(({ mean }) => mean),
-    0.5,
-    possible,
-  );
-  const everything = domain(
-    points.flatMap(({ mean, low, high }) => [mean, low, high]),
-    undefined,
-    possible,
-  );
-  return [Math.max(means[0], everything[0]), Math.min(means[1], everything[1])];
 }
 
 /** Names as a list in the charting library's expressions, whose strings are JavaScript's of before 2019. */

@@ -1,5 +1,5 @@
 // Cells that tables share: means with their spread or interval, ratios, and the best of a column.
-import type { Summary } from "../../statistics/index.js";
+import { differenceOverSeeds, mean, type SeededValue, type Summary } from "../../statistics/index.js";
 import { formatFixed, formatSpread, nothing } from "../format.js";
 import type { Cell, CellValue } from "../table.js";
 
@@ -41,17 +41,53 @@ export function bracketed(value: number | null, unit: string, times: number, dec
   return value === null ? "" : ` (${formatFixed(times * value, decimals)}${unit})`;
 }
 
-/** Marks the best mean of a column; nothing is best of one, nor what another row prints just so. */
+/**
+ * Marks the best of a column of numbers that are counted, not sampled; nothing is best of one, nor what another row prints
+ * just so.
+ */
 export function markBest(
   rows: Cell[][],
   index: number,
-  means: (number | null)[],
+  values: (number | null)[],
   direction: 1 | -1,
-  format: (mean: number) => string,
+  format: (value: number) => string,
 ): void {
-  const known = means.filter((value): value is number => value !== null);
+  const known = values.filter((value): value is number => value !== null);
   if (known.length < 2) return;
   const best = direction > 0 ? Math.max(...known) : Math.min(...known);
   if (known.filter((value) => format(value) === format(best)).length > 1) return;
-  rows[means.indexOf(best)]![index]!.best = true;
+  rows[values.indexOf(best)]![index]!.best = true;
+}
+
+/**
+ * Marks the best of a column of means over seeds: better than every other by more than the 95 % interval of their
+ * difference, which is paired over shared seeds. Nothing is marked where that cannot be told: of one seed each, or where
+ * another row prints just so.
+ *
+ * @param samples - of each row, one value a seed; none where it has no number
+ */
+export function markClearlyBest(
+  rows: Cell[][],
+  index: number,
+  samples: readonly (readonly SeededValue[])[],
+  direction: 1 | -1,
+  format: (mean: number) => string,
+): void {
+  const known = samples.flatMap((values, row) =>
+    values.length === 0 ? [] : [{ row, values, mean: mean(values.map(({ value }) => value)) }],
+  );
+  if (known.length < 2) return;
+  const best = known.reduce((kept, one) => (direction * (one.mean - kept.mean) > 0 ? one : kept));
+  const isClear = known.every((other) => {
+    if (other === best) return true;
+    const { interval } = differenceOverSeeds(best.values, other.values);
+    if (interval === null || format(other.mean) === format(best.mean)) return false;
+    return direction > 0 ? interval[0] > 0 : interval[1] < 0;
+  });
+  if (isClear) rows[best.row]![index]!.best = true;
+}
+
+/** What bold means in a table that has such a cell, a sentence; else empty. */
+export function boldSentence(rows: readonly (readonly Cell[])[], meaning: string): string {
+  return rows.some((row) => row.some(({ best }) => best)) ? ` Bold: ${meaning}.` : "";
 }

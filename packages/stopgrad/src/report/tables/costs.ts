@@ -4,7 +4,7 @@ import type { RunSummary } from "../../store/records.js";
 import type { Comparison, Variant } from "../comparison.js";
 import { formatFixed, formatMultiplyAdds, multiplyAddUnit, nothing, type Unit } from "../format.js";
 import { type Cell, type Column, type Table, textCell } from "../table.js";
-import { bracketed, markBest } from "./cells.js";
+import { boldSentence, bracketed, markBest } from "./cells.js";
 import { areComparable, differInEpochs, referencesOf } from "./references.js";
 
 /** A row a variant: parameters, and the arithmetic of training, for an image and in all, and of inference. */
@@ -104,7 +104,8 @@ export function costsTable(comparison: Comparison): Table {
         "every image of every epoch of all phases, mean over seeds; measuring and evaluation are not in it." +
         (differInEpochs(variants)
           ? " The variants are not trained for the same number of epochs: compare the whole training."
-          : ""),
+          : "") +
+        boldSentence(rows, "the lowest; they are counted, not sampled"),
       ...matchedWidths(variants),
     ],
   };

@@ -14,6 +14,7 @@ import { differingSettingsTable, sharedSettingsTable } from "./settings.js";
 export { contextsTable } from "./contexts.js";
 export { costsTable } from "./costs.js";
 export { measuresTable } from "./measures.js";
+export { measuresOverEpochsTable, seriesName } from "./measures-over-epochs.js";
 export { memoryTable, moduleMemoryTable } from "./memory.js";
 export { describeCourses, planeDifferencesTable, planeOverStagesTable, planeSummaries, planeTable } from "./plane.js";
 export { describeSeeds, differenceToReference, hasNoSpread, sharedSeeds } from "./references.js";

@@ -1,6 +1,6 @@
 // Accuracy, memory and speed, a row a variant. Accuracy is that of the last epoch, never the best on test; every mean says
 // over how many seeds it is.
-import { type Difference, overSharedOnly, type Summary, summariseKnown } from "../../statistics/index.js";
+import { type Difference, overSharedOnly, type SeededValue, summariseKnown } from "../../statistics/index.js";
 import type { RunSummary } from "../../store/records.js";
 import type { Comparison, Variant } from "../comparison.js";
 import {
@@ -14,7 +14,16 @@ import {
   timeUnit,
 } from "../format.js";
 import { type Cell, type Column, type Table, textCell } from "../table.js";
-import { bracketed, markBest, ratio, spreadCell, spreadData, spreadFields } from "./cells.js";
+import {
+  boldSentence,
+  bracketed,
+  markBest,
+  markClearlyBest,
+  ratio,
+  spreadCell,
+  spreadData,
+  spreadFields,
+} from "./cells.js";
 import {
   areComparable,
   differenceToReference,
@@ -102,11 +111,11 @@ export function resultsTable(comparison: Comparison): Table {
     { title: "training time", unit: time.name, align: "right", fields: spreadFields("seconds") },
   ];
   if (areComparable(variants)) {
-    const means = (pick: (row: (typeof all)[number]) => Summary | null) => all.map((row) => pick(row)?.mean ?? null);
-    markBest(
+    const seeded = (pick: (summary: RunSummary) => number) => variants.map((variant) => valuesOf(variant, pick));
+    markClearlyBest(
       rows,
       1,
-      means(({ test }) => test),
+      seeded(({ testAccuracy }) => testAccuracy),
       1,
       formatPercent,
     );
@@ -117,28 +126,33 @@ export function resultsTable(comparison: Comparison): Table {
       -1,
       inBytes,
     );
-    markBest(
+    markClearlyBest(
       rows,
       6,
-      means(({ speed }) => speed),
+      seeded(({ imagesPerSecond }) => imagesPerSecond),
       1,
       inSpeed,
     );
-    markBest(
+    markClearlyBest(
       rows,
       7,
-      means(({ seconds }) => seconds),
+      seeded(({ seconds }) => seconds),
       -1,
       inTime,
     );
   }
-  const bold = rows.some((row) => row.some((cell) => cell.best)) ? "; best in bold" : "";
+  const bold = boldSentence(
+    rows,
+    "better than every other variant by more than the 95 % interval of their difference over seeds; of peak memory, " +
+      "which is counted, the lowest",
+  );
   const notes = [
-    `Accuracy at the last epoch. Mean ± sample standard deviation over seeds${bold}. Peak memory: most bytes ` +
+    `Accuracy at the last epoch. Mean ± sample standard deviation over seeds. Peak memory: most bytes ` +
       "of live tensors during a training step. Speed and time: training alone, without evaluation and measuring." +
       (differInEpochs(variants)
         ? " Speed is that of a step: the variants are not trained for the same number of epochs (see the costs)."
-        : ""),
+        : "") +
+      bold,
   ];
   const parallel = variants.filter(isParallel).map(({ label }) => label);
   if (parallel.length > 0) {
@@ -162,6 +176,13 @@ export function resultsTable(comparison: Comparison): Table {
       ),
     );
   return { name: "results", title: "Accuracy, memory and speed", columns, rows, notes };
+}
+
+/** One value a seed, where it is a finite number. */
+function valuesOf(variant: Variant, pick: (summary: RunSummary) => number): SeededValue[] {
+  return variant.completed
+    .map(({ record }) => ({ seed: record.seed, value: pick(record.summary!) }))
+    .filter(({ value }) => Number.isFinite(value));
 }
 
 /** Whether its modules learned beside each other. */

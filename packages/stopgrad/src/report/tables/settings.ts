@@ -8,7 +8,9 @@ import { type Cell, type Column, type Table, textCell } from "../table.js";
 export function differingSettingsTable(comparison: Comparison): Table {
   const { variants } = comparison;
   const flat = variants.map(describeVariant);
-  const paths = mergedPaths(flat).filter((path) => new Set(flat.map((settings) => settings.get(path))).size > 1);
+  const paths = mergedPaths(flat).filter(
+    (path) => new Set(flat.map((settings) => settings.get(path) ?? nothing)).size > 1,
+  );
   return {
     name: "settings-that-differ",
     title: "What differs between the variants",
@@ -16,14 +18,8 @@ export function differingSettingsTable(comparison: Comparison): Table {
       { title: "setting", align: "left", fields: ["setting"] },
       ...variants.map((variant): Column => ({ title: variant.label, align: "left", fields: [variant.label] })),
     ],
-    rows: paths.map((path) => [
-      textCell(path),
-      ...flat.map((settings): Cell => {
-        const value = settings.get(path);
-        return { text: value ?? nothing, data: [value ?? null] };
-      }),
-    ]),
-    notes: [],
+    rows: paths.map((path) => [textCell(path), ...flat.map((settings) => valueCell(settings.get(path)))]),
+    notes: absentNote(paths.flatMap((path) => flat.map((settings) => settings.get(path)))),
   };
 }
 
@@ -39,14 +35,14 @@ export function sharedSettingsTable(comparison: Comparison): Table {
       { title: "setting", align: "left", fields: ["setting"] },
       { title: "value", align: "left", fields: ["value"] },
     ],
-    rows: shared.map(([path, value]) => [textCell(path), textCell(value)]),
-    notes: [],
+    rows: shared.map(([path, value]) => [textCell(path), valueCell(value)]),
+    notes: absentNote(shared.map(([, value]) => value)),
   };
 }
 
 /** Settings and environment of a variant; several values where its runs differ in their environment. */
 function describeVariant(variant: Variant): Map<string, string> {
-  const flat = flattenSettings(variant.settings);
+  const flat = flattenSettings(variant.settings, nothing);
   const runs = variant.completed.length > 0 ? variant.completed : variant.drawn;
   const seeds = runs.map((run) => run.record.seed);
   if (seeds.length > 0) flat.set("seeds", seeds.join(", "));
@@ -68,6 +64,14 @@ function describeVariant(variant: Variant): Map<string, string> {
     if (values.size > 0) flat.set(title, [...values].join(", "));
   }
   return flat;
+}
+
+function valueCell(value: string | undefined): Cell {
+  return { text: value ?? nothing, data: [value === undefined || value === nothing ? null : value] };
+}
+
+function absentNote(values: readonly (string | undefined)[]): string[] {
+  return values.some((value) => value === undefined || value === nothing) ? [`${nothing}: not set.`] : [];
 }
 
 function mergedPaths(all: readonly Map<string, string>[]): string[] {
