@@ -1,12 +1,13 @@
 // `stopgrad activations`: each stage's output of a run's network, or of one from elsewhere, on disk for any other program.
 import { existsSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { parse } from "yaml";
 import type { z } from "zod";
 import { datasets } from "../data/index.js";
 import {
   type ActivationFormat,
   type ActivationType,
+  MANIFEST,
   type WrittenArray,
   writeActivations,
 } from "../experiment/activations.js";
@@ -26,6 +27,7 @@ import {
   printJson,
   runsDirectory,
   UsageError,
+  WorkError,
 } from "./context.js";
 import { startTicker } from "./ticker.js";
 
@@ -40,6 +42,8 @@ export interface ActivationsOptions extends CommonOptions {
   dtype: ActivationType;
   format: ActivationFormat;
   out: string;
+  /** Replace files that are there already. */
+  force?: boolean;
 }
 
 const ENDING_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -114,7 +118,11 @@ async function ofFile(file: string, options: ActivationsOptions, breathe: Breath
   const images = await loadImages(settings, dataFolders(options));
   const backbone = loadBackbone(file, model, modelOptions, images);
   try {
-    const origin = { weights: resolve(file), model: { name: model, ...modelOptions }, data };
+    const origin = {
+      weights: relative(resolve(options.out), resolve(file)),
+      model: { name: model, ...modelOptions },
+      data,
+    };
     return await write(backboneRepresentations(backbone, images, choiceOf(options)), origin, options, breathe);
   } finally {
     backbone.dispose();
@@ -128,10 +136,15 @@ function choiceOf({ split, samples, stages }: ActivationsOptions) {
 async function write(
   source: Representations,
   origin: Readonly<Record<string, unknown>>,
-  { out, dtype, format, split }: ActivationsOptions,
+  { out, dtype, format, split, force }: ActivationsOptions,
   breathe: Breathe,
 ): Promise<WrittenArray[]> {
   try {
+    if (!force)
+      requireNew(
+        resolve(out),
+        [...source.names, "x", "labels"].map((name) => `${name}.${format}`),
+      );
     return await writeActivations(source, {
       folder: resolve(out),
       dtype,
@@ -142,6 +155,15 @@ async function write(
   } finally {
     source.dispose();
   }
+}
+
+/** @throws WorkError for the first file that is there already: it may be another network's, or of another type */
+function requireNew(folder: string, names: readonly string[]): void {
+  const there = [...names, MANIFEST]
+    .map((name) => join(folder, name))
+    .find((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
+  if (there === undefined) return;
+  throw new WorkError(`activations: ${there} is there already; choose another --out, or replace it with --force`);
 }
 
 function tell(written: readonly WrittenArray[], { json, out }: ActivationsOptions): void {

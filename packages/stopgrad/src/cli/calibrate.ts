@@ -34,10 +34,10 @@ interface CalibrateOptions extends CommonOptions {
   out?: string;
 }
 
-/** A few minutes on two cores. */
+/** About five minutes on two cores. */
 const full = { dimensions: [1, 2, 5, 10, 20], information: [0.1, 0.5, 1, 2, 4, 8], samples: 5000, options: {} };
 
-/** Seconds: it shows what a calibration looks like, and hardly how good the trained estimators are. */
+/** About 15 seconds: it shows what a calibration looks like, and hardly how good the trained estimators are. */
 const quick = {
   dimensions: [1, 5],
   information: [0.5, 2],

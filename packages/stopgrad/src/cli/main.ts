@@ -2,6 +2,7 @@
 // quick.
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { prepareWorker } from "../experiment/worker-process.js";
+import { estimatorNames } from "../measures/mutual-information/names.js";
 import { stopgradVersion } from "../version.js";
 import { describeError, exitCodes, note, printJson } from "./context.js";
 
@@ -102,7 +103,7 @@ verb(program, "report", "write the HTML report of some runs")
   .option("--out <folder>", "where it goes (default: reports/<name> in the runs folder)")
   .action(async (runs, options) => (await import("./report.js")).report(runs, options));
 
-verb(program, "measure", "take a measure on arrays from anywhere (.npy, .npz, .safetensors), or on a run's stages")
+verb(program, "measure", "take a measure on arrays from anywhere (.npy, .npz, .safetensors, .pt), or on a run's stages")
   .argument("[name]", "measure; --list shows them")
   .option("--list", "list the measures and their options")
   .option("--x <file>", "input, [N, ...]; of an archive one entry: file.npz:name")
@@ -110,15 +111,30 @@ verb(program, "measure", "take a measure on arrays from anywhere (.npy, .npz, .s
   .option("--z <files...>", "representations, each [N, ...]; an archive by its name is all its entries")
   .option("--test-z <files...>", "for a probe: the same of the test samples")
   .option("--test-y <file>", "for a probe: labels of the test samples")
-  .option("--split <which>", "share of the samples a probe trains on, as in 0.8; of a run, test or train images")
+  .option(
+    "--split <which>",
+    "share of the samples a probe trains on, as in 0.8; of a run, test or train images (default: as it observed, else test)",
+  )
   .option("--run <run>", "measure the stages of this run instead of files: its id, or the beginning of it")
   .option("--against <run>", "measure another run on the same images too, and how far apart the two are")
-  .option("--epochs <epochs>", "of a run: last, all, or as in 1,5,20 (default: last)")
+  .option("--epoch, --epochs <epochs>", "of a run: last, all, or as in 1,5,20 (default: last)")
   .option("--stages <names...>", "of a run: only these stages")
-  .option("--samples <n>", "of a run: so many images, the first ones (default: 1024; for probes all)", positiveInteger)
-  .option("--batch <m>", "samples a mini-batch; the incomplete last one is dropped (default: 128)", positiveInteger)
+  .option(
+    "--samples <n>",
+    "of a run: so many images, the first ones (default: as it observed the measure, else 1000; nhsic, hsic, cka 1024; probes all)",
+    positiveInteger,
+  )
+  .option(
+    "--batch <m>",
+    "samples a mini-batch; the incomplete last one is dropped (default: as a run observed the measure, else 128)",
+    positiveInteger,
+  )
   .option("--full", "nhsic, hsic, cka: of all samples at once, in bounded memory")
-  .option("--bootstrap <b>", "resamples of the intervals (default: 2000), 100 to 100000", resamples)
+  .option(
+    "--bootstrap <b>",
+    "resamples of the intervals of means (default: 2000), 100 to 100000; given, other numbers have intervals too, by measuring 100 halves of the samples",
+    resamples,
+  )
   .option("--level <share>", "confidence of the intervals", confidence, 0.95)
   .option("--set <option=value...>", "options of the measure, as in --set distance=plain sigma=5")
   .action(async (name, options) => (await import("./measure.js")).measure(name, options));
@@ -143,7 +159,11 @@ verb(program, "sensitivity", "does a conclusion change with kernel, width, epsil
   .option("--z <files...>", "representations, each [N, ...]: is their order the same under every setting?")
   .option("--epochs <epochs>", "of runs: all, or three or more as in 1,5,20 (default: all that were kept)")
   .option("--stages <names...>", "of runs: only these stages")
-  .option("--samples <n>", "so many of each split, the first ones", positiveInteger, 2048)
+  .option(
+    "--samples <n>",
+    "so many of each split, the first ones (default: 2048, or as many as there are)",
+    positiveInteger,
+  )
   .option("--batch <m>", "the default's mini-batch; half, twice and four times as many are tried", positiveInteger, 128)
   .option("--grid", "all combinations of settings instead of one change at a time")
   .option("--out <folder>", "writes a table (.md), every number (.csv) and a picture (.svg) there")
@@ -152,7 +172,7 @@ verb(program, "sensitivity", "does a conclusion change with kernel, width, epsil
 verb(program, "probe", "how separable the classes are at each stage of a finished run")
   .argument("<run>", "id of the run, or the beginning of it")
   .addOption(new Option("--kind <kind>", "the classifier").choices(["linear", "mlp", "knn"]).default("linear"))
-  .option("--epochs <epochs>", "last, all, or as in 1,5,20 (default: last)")
+  .option("--epoch, --epochs <epochs>", "last, all, or as in 1,5,20 (default: last)")
   .option("--stages <names...>", "only these stages")
   .option("--samples <n>", "so many test images, the first ones (default: all)", positiveInteger)
   .option("--level <share>", "confidence of the intervals", confidence, 0.95)
@@ -162,10 +182,11 @@ verb(program, "probe", "how separable the classes are at each stage of a finishe
 verb(program, "activations", "write each stage's output to disk, a file a stage")
   .argument("<from>", "a run, or weights under torchvision's names (.safetensors)")
   .requiredOption("--out <folder>", "where the files go")
+  .option("--force", "replace files that are there already")
   .option("--data <name>", "for weights in a file: the images")
   .option("--model <name>", "for weights in a file: the network they are of")
   .option("--set <option=value...>", "for weights in a file, as in --set model.width=16 data.path=images")
-  .option("--epoch <epoch>", "of a run (default: last)")
+  .option("--epochs, --epoch <epoch>", "of a run, one (default: last)")
   .addOption(new Option("--split <split>", "which images").choices(["test", "train"]).default("test"))
   .option("--samples <n>", "so many images, the first ones (default: all)", positiveInteger)
   .option("--stages <names...>", "only these stages")
@@ -173,15 +194,19 @@ verb(program, "activations", "write each stage's output to disk, a file a stage"
   .addOption(new Option("--format <format>", "of the files").choices(["npy", "npz", "safetensors"]).default("npy"))
   .action(async (from, options) => (await import("./activations.js")).activations(from, options));
 
-verb(program, "calibrate", "hold the estimators of mutual information against Gaussians whose information is known")
-  .option("--estimators <names>", "mine, info-nce, ksg, binning, label-bound, or several of them (default: all)")
+verb(
+  program,
+  "calibrate",
+  "hold the estimators of mutual information against Gaussians whose information is known: about five minutes on two cores",
+)
+  .option("--estimators <names>", `${estimatorNames.join(", ")}, or several of them (default: all)`)
   .option("--pairs <which>", "input: x and z; labels: labels and z; or both as in input,labels (default: both)")
   .option("--dimensions <numbers>", "features of z and x (default: 1,2,5,10,20)")
   .option("--information <nats>", "strengths: nats of all features together (default: 0.1,0.5,1,2,4,8)")
   .option("--correlations <numbers>", "strengths instead by the correlation of every feature, as in 0.5,0.9")
   .option("--samples <n>", "samples of each pair (default: 5000)", positiveInteger)
   .option("--seeds <n>", "sets of samples; the estimate is their mean (default: 1)", positiveInteger)
-  .option("--quick", "few dimensions, strengths, samples and training steps: seconds")
+  .option("--quick", "few dimensions, strengths, samples and training steps: about 15 seconds")
   .option("--out <folder>", "write calibration.md, .csv, .svg and .vl.json there")
   .action(async (options) => (await import("./calibrate.js")).calibrate(options));
 
@@ -228,7 +253,9 @@ function wantsJson(args: readonly string[]): boolean {
 }
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error; // `stopgrad runs | head` has read what it wanted
+  if (error.code === "EPIPE") return; // `stopgrad runs | head` has read what it wanted
+  note(`stopgrad: standard output cannot be written: ${describeError(error).message}`);
+  process.exit(exitCodes.failure);
 });
 process.stderr.on("error", () => {}); // nobody reads the remarks any more; the work goes on
 

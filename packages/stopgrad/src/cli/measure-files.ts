@@ -1,6 +1,6 @@
 // `stopgrad measure` of files: arrays of the same samples, checked against each other.
 import { Generator, keep, randperm, scope, type Tensor, tensor } from "@stopgrad/torch";
-import { type NamedArray, openArray, openArrays, readLabels, readLabelsOfSplits } from "../data/arrays.js";
+import { type NamedArray, openArray, openOthers, readLabels, readLabelsOfSplits } from "../data/arrays.js";
 import { ofArrays, type Representations, rowsOf } from "../experiment/representations.js";
 import type { Measure } from "../measures/index.js";
 import { UsageError, WorkError } from "./context.js";
@@ -17,7 +17,7 @@ export function measureFiles(task: Task): Found {
     const found = take(task, { source: test ?? train, training: test && train }, breathe);
     if (entry.kind === "pair" && !options.full) noteLeftOut(train.count, batch);
     const rows = found.map((row) => ({ ...row, of: train.names[row.at]!, epoch: null }));
-    return { rows, samples: train.count };
+    return { rows, samples: (test ?? train).count };
   } finally {
     test?.dispose();
     train.dispose();
@@ -32,16 +32,21 @@ function openFiles(
   const x = inputFile === undefined ? null : openArray(inputFile);
   if (kind === "probe" && testZ && testY !== undefined) {
     const { train, test } = readLabelsOfSplits(labelFile!, testY);
-    const [z, ofTest] = [files.flatMap(openArrays), testZ.flatMap(openArrays)];
+    const used = [labelFile!, testY, ...(inputFile === undefined ? [] : [inputFile])];
+    const [z, ofTest] = [files, testZ].map((names) => names.flatMap((one) => openOthers(one, used))) as [
+      NamedArray[],
+      NamedArray[],
+    ];
     requireAlike(z, ofTest);
     requireSameCount(null, train, z);
     requireSameCount(null, test, ofTest);
-    return { train: ofArrays(z, null, train), test: ofArrays(ofTest, null, test) };
+    return { train: ofArrays(z, null, train, "hand-on"), test: ofArrays(ofTest, null, test, "hand-on") };
   }
   const labels = labelFile === undefined ? null : readLabels(labelFile);
-  const z = files.flatMap(openArrays);
+  const used = [inputFile, labelFile].filter((name) => name !== undefined);
+  const z = files.flatMap((name) => openOthers(name, used));
   requireSameCount(x, labels, z);
-  const source = ofArrays(z, x, labels);
+  const source = ofArrays(z, x, labels, "hand-on");
   if (split === undefined) return { train: source, test: null };
   const { train, test } = splitRows(source.count, Number(split));
   return { train: rowsOf(source, train), test: rowsOf(source, test) };

@@ -13,6 +13,9 @@ interface ListedOptions {
   readonly allowed: Readonly<Record<string, string>>;
 }
 
+/** Says when it is taken while a run trains, and nothing of a measure that is taken now. */
+const WHEN = "at";
+
 /** Every measure, or the one that is named. @throws UsageError for a name that no measure has */
 export function list(name: string | undefined, options: CommonOptions): void {
   const names = name === undefined ? Object.keys(registry) : [name];
@@ -35,9 +38,10 @@ export function list(name: string | undefined, options: CommonOptions): void {
 
 function listedOptions(schema: z.ZodObject): ListedOptions {
   const shape = shapeOf(schema);
-  const keys = Object.keys(schema.shape);
+  const keys = Object.keys(schema.shape).filter((key) => key !== WHEN);
+  const options: Record<string, unknown> = schema.parse({});
   return {
-    options: schema.parse({}),
+    options: Object.fromEntries(keys.map((key) => [key, options[key]])),
     allowed: Object.fromEntries(keys.map((key) => [key, allowedOf(shapeAt(shape, [key]) ?? {})])),
   };
 }

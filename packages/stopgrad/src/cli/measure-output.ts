@@ -8,18 +8,21 @@ import { type Found, type MeasureOptions, type Row, samplesInWords, type Task } 
 /** Bootstrap resamples unless `--bootstrap` says. */
 const RESAMPLES = 2000;
 
-export function printRows(task: Task, { rows, samples }: Found): void {
+export function printRows(task: Task, found: Found): void {
+  const { rows, samples, split } = found;
   const { name, entry, settings, options, batch } = task;
   const intervals = intervalsOf(options);
   const results = rows.map((row) => ({ row, document: documentOf(row, entry, intervals) }));
   const batches = batchesIn(rows);
   for (const remark of remarksOf(rows, options)) note(remark);
-  const full = options.full ? fullSetOf(settings as FullSetOptions, samples) : null;
+  const full = options.full ? fullSetOf(settings as FullSetOptions, samples!) : null;
   if (options.json) {
     printJson({
       measure: name,
       ...(options.run === undefined ? {} : { run: options.run }),
       ...(options.against === undefined ? {} : { against: options.against }),
+      ...(samples === null ? {} : { samples: batches === null ? samples : batch * batches }),
+      ...(split === undefined ? {} : { split }),
       ...(batches === null ? {} : { batch, batches }),
       ...(full === null ? {} : { full }),
       options: settings,
@@ -28,7 +31,7 @@ export function printRows(task: Task, { rows, samples }: Found): void {
     });
     return;
   }
-  print(headingOf(name, full, batches, batch));
+  print(headingOf(task, full, batches, found));
   const width = (text: (row: Row) => string) => Math.max(0, ...rows.map((row) => text(row).length));
   const [whatWidth, ofWidth] = [width(({ what }) => what), width(({ of }) => of)];
   let epoch: number | null = null;
@@ -39,6 +42,15 @@ export function printRows(task: Task, { rows, samples }: Found): void {
     print(`${label}  ${inWords(row, document, options.level)}`);
   }
   if (name === "nhsic" && full && !isExact(full)) print(`  ${belowExact(full, settings)}`);
+  if (entry.kind === "sample" && rows.some(lacksInterval)) note(HOW_TO_HAVE_INTERVALS);
+}
+
+/** What is no mean has an interval only where it is asked for: it costs a hundred measures of half the samples. */
+const HOW_TO_HAVE_INTERVALS =
+  "numbers without an interval are no means over samples; --bootstrap 2000 gives them one by measuring 100 halves of the samples";
+
+function lacksInterval({ value, evidence }: Row): boolean {
+  return evidence.of === "nothing" && Number.isFinite(value);
 }
 
 /** What is said of some rows, each once: where two runs are compared, with the run. */
@@ -65,12 +77,21 @@ function fullSetOf({ approximation, rank }: FullSetOptions, samples: number): Fu
   return { samples, approximation, rank: approximation === "nystrom" ? Math.min(rank, samples) : rank };
 }
 
-function headingOf(name: string, full: FullSet | null, batches: number | null, batch: number): string {
+function headingOf(
+  { name, entry, batch }: Task,
+  full: FullSet | null,
+  batches: number | null,
+  { samples, split }: Found,
+): string {
   if (full) {
     const how = full.rank === undefined ? "exact" : `by ${full.approximation} of rank ${full.rank}`;
     return `${name} of all ${samplesInWords(full.samples)} at once, ${how}`;
   }
-  return batches === null ? name : `${name}, mean over ${batches} batches of ${batch}`;
+  const images = split === undefined ? "" : ` ${split} images`;
+  if (batches !== null) return `${name}, mean over ${batches} batches of ${batch}${images}`;
+  if (samples === null) return name;
+  const of = entry.kind === "probe" ? ", scored on" : " of";
+  return `${name}${of} ${split === undefined ? samplesInWords(samples) : `${samples}${images}`}`;
 }
 
 /** As it is with every sample as a landmark. */

@@ -1,14 +1,18 @@
 // `stopgrad measure --run`: the stages of a finished run at chosen epochs, and of another one beside it.
+import { setThreads } from "@stopgrad/torch";
 import { createObserver } from "../experiment/observer.js";
-import type { ObserveSettings } from "../experiment/run-settings.js";
+import {
+  DEFAULT_BATCHES,
+  DEFAULT_IMAGES,
+  type ImagesSettings,
+  type ObserveSettings,
+  type SampleSettings,
+} from "../experiment/run-settings.js";
 import { openTrained, type TrainedNetwork } from "../experiment/trained-network.js";
 import type { MeasureName } from "../measures/index.js";
 import { openStore } from "../store/index.js";
 import { dataFolders, note, runsDirectory, WorkError } from "./context.js";
-import { type Found, noteLeftOut, type Row, type Task, take } from "./measure-task.js";
-
-/** Images of a run that are measured unless `--samples` says: as many as an observer takes, 8 batches of 128. */
-const SAMPLES = 1024;
+import { BATCH, type Found, noteLeftOut, type Row, type Task, take } from "./measure-task.js";
 
 /** @throws TrainedNetworkError for what the run has not, MeasureError where the measure refuses all stages */
 export async function measureRun(task: Task, run: string): Promise<Found> {
@@ -28,6 +32,7 @@ export async function measureRun(task: Task, run: string): Promise<Found> {
     };
     const network = await open(run);
     addUsual(task, network);
+    if (options.batch === undefined) task.batch = observedOf(task, network).batch ?? BATCH;
     const other = options.against === undefined ? null : await open(options.against);
     return measureNetworks(task, network, other);
   } finally {
@@ -44,9 +49,17 @@ function addUsual({ entry, settings, options: { set = [] } }: Task, { images }: 
   }
 }
 
+/** Which images a run observed a measure of. */
+type Observed = Partial<SampleSettings & ImagesSettings>;
+
+/** As the run observed this measure, so that it is measured again of the same images; nothing where it did not. */
+function observedOf({ name, options }: Task, { settings }: TrainedNetwork): Observed {
+  return options.full ? {} : ((settings.observe[name] ?? {}) as Observed); // no run observes all samples at once
+}
+
 /** Every epoch of one network; of two, those stages that both have. */
 function measureNetworks(task: Task, network: TrainedNetwork, other: TrainedNetwork | null): Found {
-  const { options, entry, batch } = task;
+  const { options, entry } = task;
   const wanted = options.epochs ?? "last";
   const epochs = network.epochs(wanted);
   const others = other ? (wanted === "last" ? other.epochs("last") : epochs) : [];
@@ -68,23 +81,42 @@ function measureNetworks(task: Task, network: TrainedNetwork, other: TrainedNetw
       rows.push({ ...row, epoch, ...(same ? { against: same } : {}) });
     }
   }
+  if (entry.kind === "streamed") return { rows, samples: null };
   const samples = samplesOf(task, network);
-  if (entry.kind === "pair" && !options.full) noteLeftOut(samples, batch);
-  return { rows, samples };
+  if (entry.kind === "pair" && !options.full) noteLeftOut(samples, task.batch);
+  return { rows, samples, split: splitOf(task, network) };
 }
 
-/** Of a run's images that are measured: what was asked for, or an observer's usual number. */
-function samplesOf({ options, entry }: Task, { images }: TrainedNetwork): number {
-  const { count } = images[options.split === "train" ? "train" : "test"];
+/** Of a run's images: what was asked for, what the run observed, or the test images. */
+function splitOf(task: Task, network: TrainedNetwork): "test" | "train" {
+  return (task.options.split ?? observedOf(task, network).split) === "train" ? "train" : "test";
+}
+
+/** Of a run's images that are measured: what was asked for, what the run observed, or an observer's usual number. */
+function samplesOf(task: Task, network: TrainedNetwork): number {
+  const { options, entry } = task;
+  const { count } = network.images[splitOf(task, network)];
   if (options.samples !== undefined) return options.samples;
-  return entry.kind === "probe" ? count : Math.min(SAMPLES, count);
+  if (entry.kind === "probe") return count;
+  const { batch = BATCH, batches, images } = observedOf(task, network);
+  const usual = entry.kind === "pair" ? batch * (batches ?? DEFAULT_BATCHES) : (images ?? DEFAULT_IMAGES);
+  return Math.min(usual, count);
+}
+
+/**
+ * What is trained by small steps shows how sums were rounded, which the number of threads decides: it is taken on as many
+ * as the run has, as the run's own observer takes it. Other measures take all that there are.
+ */
+function useThreadsOf({ entry }: Task, { settings }: TrainedNetwork): void {
+  if (Object.hasOwn(entry.options.shape, "learningRate")) setThreads(settings.threads);
 }
 
 function measureStages(task: Task, network: TrainedNetwork, stages: readonly string[], where: string): Row[] {
-  const { entry, options, ticker, name } = task;
+  const { entry, ticker, name } = task;
   const breathe = (done: number, total: number) => ticker.tick(`${name} of ${where}`, done, total);
+  useThreadsOf(task, network);
   if (entry.kind === "streamed") return observed(task, network, stages, where);
-  const split = options.split === "train" ? "train" : "test";
+  const split = splitOf(task, network);
   const source = network.representations({ split, stages, samples: samplesOf(task, network) });
   const training = entry.kind === "probe" ? network.representations({ split: "train", stages }) : null;
   try {

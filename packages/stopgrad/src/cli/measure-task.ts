@@ -38,8 +38,14 @@ export interface MeasureOptions extends CommonOptions {
 /** What was found of so many samples. */
 export interface Found {
   readonly rows: readonly Row[];
-  readonly samples: number;
+  /** Those that a probe is scored on; null of a measure that chooses them itself. */
+  readonly samples: number | null;
+  /** Of a run's images. */
+  readonly split?: "test" | "train";
 }
+
+/** Samples a mini-batch unless `--batch` says, or a run observed the measure otherwise. */
+export const BATCH = 128;
 
 /** A number that was found, with where. */
 export interface Row extends Measured {
@@ -55,7 +61,7 @@ export interface Row extends Measured {
 export interface Task {
   readonly name: string;
   /** Samples a mini-batch. */
-  readonly batch: number;
+  batch: number;
   readonly entry: Measure;
   readonly settings: Record<string, unknown>;
   readonly options: MeasureOptions;
@@ -73,7 +79,7 @@ export interface Sources {
  * @throws MeasureError where it refuses all
  */
 export function take(task: Task, sources: Sources, breathe: (done: number, total: number) => void): Measured[] {
-  const rows = takeAll(task, sources, breathe);
+  const rows = inWordsOfFiles(takeAll(task, sources, breathe), sources);
   const { names } = sources.source;
   const [first] = rows.filter(({ refusal }) => refusal !== undefined);
   if (first && rows.every(({ refusal }) => refusal !== undefined)) {
@@ -83,6 +89,16 @@ export function take(task: Task, sources: Sources, breathe: (done: number, total
   return rows.map(({ refusal, ...row }) =>
     refusal === undefined ? row : { ...row, remark: withoutName(task.name, refusal) },
   );
+}
+
+/** Of a number that is not finite the file says more than the measure: where it is. */
+function inWordsOfFiles(rows: readonly Measured[], { source, training }: Sources): Measured[] {
+  const faults = new Map<number, string | null>();
+  const faultOf = (at: number) => {
+    if (!faults.has(at)) faults.set(at, training?.faultOf?.(at) ?? source.faultOf?.(at) ?? null);
+    return faults.get(at) ?? null;
+  };
+  return rows.map((row) => (row.refusal === undefined ? row : { ...row, refusal: faultOf(row.at) ?? row.refusal }));
 }
 
 function takeAll(

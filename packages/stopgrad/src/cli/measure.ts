@@ -7,11 +7,8 @@ import { find, list } from "./measure-list.js";
 import { printRows } from "./measure-output.js";
 import { measureRun } from "./measure-runs.js";
 import { parseSettings } from "./measure-settings.js";
-import { type MeasureOptions, type Task, withoutName } from "./measure-task.js";
+import { BATCH, type MeasureOptions, type Task, withoutName } from "./measure-task.js";
 import { startTicker } from "./ticker.js";
-
-/** Samples a mini-batch unless `--batch` says. */
-const BATCH = 128;
 
 export async function measure(name: string | undefined, options: MeasureOptions): Promise<void> {
   if (options.list) {

@@ -3,6 +3,9 @@ import { MultiBar, Presets, type SingleBar } from "cli-progress";
 import type { TrainingEvent } from "../experiment/protocol.js";
 import type { PlannedRun } from "../experiment/runner.js";
 import { note } from "./context.js";
+import { RunClock, type TimeToGo } from "./progress-clock.js";
+import { describeMeasuring, Silence } from "./progress-measuring.js";
+import { Warnings } from "./progress-warnings.js";
 
 export interface Progress {
   onEvent(run: PlannedRun, event: TrainingEvent): void;
@@ -23,51 +26,13 @@ export function showProgress(runs: readonly PlannedRun[], jobs: number): Progres
   return process.stderr.isTTY ? new Bars(runs, jobs) : new Lines(runs, jobs);
 }
 
-/** Time to go for all runs: what is left of each at its own speed, shared by the jobs. */
-class Clock {
-  readonly #totals = new Map<string, { total: number; done: number; started: number; startedAt: number }>();
-  constructor(
-    private readonly runs: readonly PlannedRun[],
-    private readonly jobs: number,
-  ) {}
+/** `at least 12 s to go`; nothing where it is not known. */
+function toGo(left: TimeToGo | null): string {
+  return left === null ? "" : `${left.isAll ? "" : "at least "}${duration(left.seconds)} to go`;
+}
 
-  note(run: PlannedRun, event: TrainingEvent): void {
-    if (event.type === "started") {
-      const { totalSteps: total, step } = event;
-      this.#totals.set(run.id, { total, done: step, started: step, startedAt: performance.now() });
-    } else if (event.type === "progress") {
-      const known = this.#totals.get(run.id);
-      if (known) known.done = event.step;
-    } else if (event.type === "completed" || event.type === "failed" || event.type === "interrupted") {
-      const known = this.#totals.get(run.id);
-      if (known) known.done = known.total;
-    }
-  }
-
-  /** Seconds left for one run; null before its speed is known. */
-  left(run: PlannedRun): number | null {
-    const known = this.#totals.get(run.id);
-    if (!known || known.done <= known.started) return null;
-    const perStep = (performance.now() - known.startedAt) / 1000 / (known.done - known.started);
-    return perStep * (known.total - known.done);
-  }
-
-  /** Seconds left for all of them. */
-  leftInAll(): number | null {
-    const open = this.runs.filter((run) => !run.done);
-    const known = open.map((run) => this.left(run)).filter((left) => left !== null);
-    const perRun = open
-      .map((run) => this.#totals.get(run.id))
-      .flatMap((run) => {
-        if (!run || run.done <= run.started) return [];
-        return [((performance.now() - run.startedAt) / 1000 / (run.done - run.started)) * run.total];
-      });
-    if (perRun.length === 0) return null;
-    const waiting = open.length - this.#totals.size;
-    const average = perRun.reduce((sum, seconds) => sum + seconds, 0) / perRun.length;
-    const work = known.reduce((sum, seconds) => sum + seconds, 0) + waiting * average;
-    return Math.max(work / Math.min(this.jobs, open.length), ...known);
-  }
+function withTime(text: string, left: TimeToGo | null): string {
+  return left === null ? text : `${text}, ${toGo(left)}`;
 }
 
 /** Milliseconds between two lines about one run's images. */
@@ -93,25 +58,46 @@ class Preparing {
 }
 
 class Lines implements Progress {
-  readonly #clock: Clock;
+  readonly #clock: RunClock;
   readonly #preparing = new Preparing();
-  readonly #speed = new Map<string, number>();
+  readonly #warnings: Warnings;
   /** Of each run that has begun, all phases together. */
   readonly #epochs = new Map<string, number>();
+  readonly #silences = new Map<string, Silence>();
 
   constructor(runs: readonly PlannedRun[], jobs: number) {
-    this.#clock = new Clock(runs, jobs);
+    this.#clock = new RunClock(runs, jobs);
+    this.#warnings = new Warnings(runs.filter(({ done }) => !done).length);
   }
 
   onEvent(run: PlannedRun, event: TrainingEvent): void {
     this.#clock.note(run, event);
+    this.#silence(run).note(event);
     if (event.type === "started") this.#epochs.set(run.id, event.epochs);
-    if (event.type === "progress") this.#speed.set(run.id, event.imagesPerSecond);
-    else if (event.type === "metrics") this.#epoch(run, event.points);
+    if (event.type === "metrics") this.#epoch(run, event.points);
     else if (event.type === "preparing") {
       const line = this.#preparing.line(run, event);
       if (line !== null) note(line);
-    } else say(run, event);
+    } else {
+      const line = lineOf(run, event, this.#warnings);
+      if (line !== null) this.#say(run, line);
+    }
+  }
+
+  /** A line about a run. */
+  #say(run: PlannedRun, text: string): void {
+    this.#silence(run).broken();
+    note(`${label(run)}: ${text}`);
+  }
+
+  #silence(run: PlannedRun): Silence {
+    const known = this.#silences.get(run.id);
+    if (known) return known;
+    const silence = new Silence((event) => {
+      this.#say(run, withTime(describeMeasuring(event), this.#clock.leftInAll()));
+    });
+    this.#silences.set(run.id, silence);
+    return silence;
   }
 
   #epoch(run: PlannedRun, points: Extract<TrainingEvent, { type: "metrics" }>["points"]): void {
@@ -119,40 +105,44 @@ class Lines implements Progress {
     const epoch = points[0]?.epoch ?? 0;
     const speed = value("imagesPerSecond");
     if (speed === undefined) return;
-    const left = this.#clock.leftInAll();
-    note(
-      `${label(run)}: epoch ${epoch}/${this.#epochs.get(run.id)}, loss ${value("trainLoss")?.toFixed(3)}, test accuracy ` +
-        `${((value("testAccuracy") ?? 0) * 100).toFixed(1)} %, ${Math.round(speed)} images/s` +
-        (left === null ? "" : `, ${duration(left)} to go`),
-    );
+    const found =
+      `epoch ${epoch}/${this.#epochs.get(run.id)}, loss ${value("trainLoss")?.toFixed(3)}, test accuracy ` +
+      `${((value("testAccuracy") ?? 0) * 100).toFixed(1)} %, ${Math.round(speed)} images/s`;
+    this.#say(run, withTime(found, this.#clock.leftInAll()));
   }
 
-  stop(): void {}
+  stop(): void {
+    for (const silence of this.#silences.values()) silence.end();
+    for (const line of this.#warnings.atEnd()) note(line);
+  }
 }
 
-/** What a person should see of an event, beside progress. */
-function say(run: PlannedRun, event: TrainingEvent): void {
-  if (event.type === "warning") note(`${label(run)}: warning: ${event.message}`);
-  else if (event.type === "failed") note(`${label(run)}: failed: ${event.message}`);
-  else if (event.type === "started" && event.step > 0) note(`${label(run)}: goes on from step ${event.step}`);
+/** What a person should see of an event, beside progress; null where that is nothing. */
+function lineOf(run: PlannedRun, event: TrainingEvent, warnings: Warnings): string | null {
+  if (event.type === "failed") return `failed: ${event.message}`;
+  if (event.type === "started" && event.step > 0) return `goes on from step ${event.step}`;
+  const warning = event.type === "warning" ? warnings.told(run, event) : null;
+  return warning === null ? null : `warning: ${warning}`;
 }
 
 class Bars implements Progress {
-  readonly #clock: Clock;
+  readonly #clock: RunClock;
   readonly #preparing = new Preparing();
+  readonly #warnings: Warnings;
   readonly #bars = new Map<string, SingleBar>();
   readonly #multi: MultiBar;
   readonly #width: number;
 
   constructor(runs: readonly PlannedRun[], jobs: number) {
-    this.#clock = new Clock(runs, jobs);
+    this.#clock = new RunClock(runs, jobs);
+    this.#warnings = new Warnings(runs.filter(({ done }) => !done).length);
     this.#width = Math.max(...runs.map((run) => label(run).length));
     this.#multi = new MultiBar(
       {
         format: "{label} {bar} epoch {epoch}/{epochs}  loss {loss}  {speed} images/s  {left}",
         stream: process.stderr,
-        // What stands beside the bar takes up to 60 columns and the label; longer lines are cut at the edge.
-        barsize: Math.max(6, Math.min(24, (process.stderr.columns ?? 80) - this.#width - 60)),
+        // What stands beside the bar takes up to 72 columns and the label; longer lines are cut at the edge.
+        barsize: Math.max(6, Math.min(24, (process.stderr.columns ?? 80) - this.#width - 72)),
         hideCursor: true,
         clearOnComplete: false,
         emptyOnZero: true,
@@ -175,16 +165,18 @@ class Bars implements Progress {
       });
       this.#bars.set(run.id, bar);
     } else if (event.type === "progress") {
-      const left = this.#clock.left(run);
       this.#bars.get(run.id)?.update(event.step, {
         epoch: event.epoch,
         loss: event.loss.toFixed(3),
         speed: Math.round(event.imagesPerSecond),
-        left: left === null ? "" : `${duration(left)} to go`,
+        left: toGo(this.#clock.left(run)),
       });
+    } else if (event.type === "measuring") {
+      this.#bars.get(run.id)?.update({ left: withTime(`measuring ${event.measure}`, this.#clock.left(run)) });
     } else if (event.type === "metrics") {
       const loss = event.points.find(({ key }) => key === "trainLoss")?.value;
-      if (loss !== undefined) this.#bars.get(run.id)?.update({ loss: loss.toFixed(3) });
+      const left = toGo(this.#clock.left(run));
+      this.#bars.get(run.id)?.update({ left, ...(loss === undefined ? {} : { loss: loss.toFixed(3) }) });
     } else if (event.type === "completed") {
       const bar = this.#bars.get(run.id);
       bar?.update(bar.getTotal(), {
@@ -197,12 +189,14 @@ class Bars implements Progress {
       const line = this.#preparing.line(run, event);
       if (line !== null) this.#multi.log(`${line}\n`);
     } else if (event.type === "failed" || event.type === "warning") {
-      this.#multi.log(`${label(run)}: ${event.type}: ${event.message}\n`);
+      const line = lineOf(run, event, this.#warnings);
+      if (line !== null) this.#multi.log(`${label(run)}: ${line}\n`);
       if (event.type === "failed") this.#bars.get(run.id)?.stop();
     }
   }
 
   stop(): void {
     this.#multi.stop();
+    for (const line of this.#warnings.atEnd()) note(line);
   }
 }

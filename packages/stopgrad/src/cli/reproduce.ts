@@ -1,6 +1,5 @@
 // `stopgrad reproduce`: a table or figure of a paper at a chosen scale, found beside published, and the verdict on its
 // claim. Its runs are those of `compare` on the item's experiment files: what is done is not done again.
-import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { plan, type RunOutcome } from "../experiment/runner.js";
@@ -30,6 +29,7 @@ import {
   UnknownNameError,
 } from "../reproduce/index.js";
 import type { Store } from "../store/index.js";
+import { writeWhole } from "../write-whole.js";
 import { originOf, trainCommand } from "./command-line.js";
 import { describeError, exitCodes, note, print, printJson, runsDirectory, UsageError, WorkError } from "./context.js";
 import { runDocument } from "./documents.js";
@@ -163,8 +163,8 @@ async function conclude(
 function writeVerdict(folder: string, reproduction: Reproduction): ReturnType<typeof describeError> | null {
   try {
     const document = JSON.stringify(reproductionDocument(reproduction), null, 2);
-    writeFileSync(join(folder, "reproduction.json"), `${document}\n`);
-    writeFileSync(join(folder, "reproduction.md"), reproductionMarkdown(reproduction));
+    writeWhole(join(folder, "reproduction.json"), `${document}\n`);
+    writeWhole(join(folder, "reproduction.md"), reproductionMarkdown(reproduction));
     return null;
   } catch (error) {
     return describeError(error);

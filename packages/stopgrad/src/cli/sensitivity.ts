@@ -54,7 +54,7 @@ export interface SensitivityOptions extends CommonOptions {
   z?: string[];
   epochs?: string;
   stages?: string[];
-  samples: number;
+  samples?: number;
   batch: number;
   grid?: boolean;
   out?: string;
@@ -81,7 +81,7 @@ export async function sensitivity(runs: readonly string[], options: SensitivityO
   const files = options.out === undefined ? [] : await write(resolve(options.out), found);
   if (options.json) printJson({ ...asJson(found), files });
   else {
-    print(sensitivitySummary(found.conclusions, found.title, found.notes));
+    print(sensitivitySummary(found.conclusions, found.title, found.notes, process.stdout.columns));
     for (const file of files) print(`written: ${file}`);
   }
 }
@@ -115,7 +115,7 @@ function ofFiles(options: SensitivityOptions, ticker: Ticker): Found {
         "sensitivity: expected two representations or more (--z Z1.npy Z2.npy), as their order is judged",
       );
     }
-    const samples = Math.min(options.samples, source.count);
+    const samples = samplesOf(options, source.count, "there are");
     const wanted = sensitivitySettings({ batch: options.batch, splits: ["test"], grid: options.grid ?? false });
     const { settings, notes } = fitting(wanted, { test: samples, train: 0 });
     const total = piecesOf(settings, samples, source.names.length);
@@ -232,10 +232,10 @@ interface Plan {
   readonly sizes: string;
 }
 
-function planOf({ images }: TrainedNetwork, options: SensitivityOptions): Plan {
+function planOf({ id, images }: TrainedNetwork, options: SensitivityOptions): Plan {
   const samples = {
-    test: Math.min(options.samples, images.test.count),
-    train: Math.min(options.samples, images.train.count),
+    test: samplesOf(options, images.test.count, `run ${id} has of its test images`),
+    train: samplesOf(options, images.train.count, `run ${id} has of its training images`),
   };
   const wanted = sensitivitySettings({ batch: options.batch, grid: options.grid ?? false });
   const { settings, notes } = fitting(wanted, samples);
@@ -296,6 +296,16 @@ function stageNotes(wanted: readonly string[] | undefined, [first]: readonly Mea
 }
 
 // --- both ------------------------------------------------------------------------------------------------------------
+
+/** Samples that are looked at unless `--samples` says, or as many as there are. */
+const SAMPLES = 2048;
+
+/** @throws WorkError where more are asked for than there are */
+function samplesOf({ samples }: SensitivityOptions, count: number, owner: string): number {
+  if (samples === undefined) return Math.min(SAMPLES, count);
+  if (samples <= count) return samples;
+  throw new WorkError(`sensitivity: --samples: expected 1 to ${count}, as many as ${owner}, got ${samples}`);
+}
 
 const explanation =
   "A conclusion holds where the 95 % interval of its number lies on the default's side of the threshold, flips where it " +

@@ -1,6 +1,5 @@
 // `stopgrad toy`: rank collapse of a linear layer under a linear head, beside an MLP head and end-to-end training.
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -21,6 +20,7 @@ import {
   toyDefaults,
   toyRules,
 } from "../toy/index.js";
+import { writeWhole } from "../write-whole.js";
 import {
   type CommonOptions,
   describeError,
@@ -56,7 +56,7 @@ export async function toy(options: ToyOptions): Promise<void> {
   const figures: string[] = [];
   for (const { name, spec } of toyFigures(results, settings)) {
     const file = join(folder, `${name}.svg`);
-    await write(file, await renderSvg(spec));
+    write(file, await renderSvg(spec));
     figures.push(file);
   }
   if (options.json) {
@@ -97,9 +97,10 @@ function words(list: string): string[] {
     .filter((word) => word !== "");
 }
 
-/** NaN for what is no number, so that the check of the settings names it. */
+/** The text itself where it is no number, so that the check of the settings names it. */
 function numberOf(text: string): number {
-  return text.trim() === "" ? Number.NaN : Number(text);
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  return Number.isNaN(value) ? (text as unknown as number) : value;
 }
 
 /** Trains every rule from every seed, as many side by side as there are processors. */
@@ -142,9 +143,9 @@ function prepareFolder(folder: string): void {
   }
 }
 
-async function write(file: string, text: string): Promise<void> {
+function write(file: string, text: string): void {
   try {
-    await writeFile(file, text);
+    writeWhole(file, text);
   } catch (error) {
     throw new WorkError(`${file} cannot be written: ${describeError(error).message}`);
   }

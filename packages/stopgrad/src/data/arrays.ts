@@ -1,21 +1,25 @@
-// Arrays from anywhere, for measures: NumPy's `.npy`, entries of `.npz`, and tensors of `.safetensors`. They are mapped,
-// not read: an array may be larger than memory, and costs what of it is used (entries of a compressed .npz, and arrays in
-// the other byte order, are read whole).
+// Arrays from anywhere, for measures: NumPy's `.npy`, entries of `.npz`, tensors of `.safetensors`, and those of what
+// `torch.save` wrote (`.pt`, `.pth`: a tensor, or those of a dict, list or tuple; no code in it is run). They are mapped, not
+// read: an array may be larger than memory, and costs what of it is used (entries of a compressed .npz, and arrays in the
+// other byte order, are read whole).
 //
-// An array is named by its file, `layer1.npy`, or by file and entry, `layers.npz:conv1`; a file of several entries by its
-// own name means all of them.
+// An array is named by its file, `layer1.npy`, or by file and entry, `layers.npz:conv1`, of a list by its place,
+// `layers.pt:0`; a file of several entries by its own name means all of them.
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import {
   all,
+  type CheckpointValue,
   isfinite,
   keep,
+  loadCheckpoint,
   loadSafetensors,
   npzHeader,
   readNpy,
   readNpz,
   safetensorsHeader,
   scope,
-  type Tensor,
+  Tensor,
   tensor as tensorOf,
 } from "@stopgrad/torch";
 
@@ -49,8 +53,18 @@ const PIECE = 2 ** 24;
  * @throws FileFormatError when there is no such file or entry; ArrayError when it holds no samples
  */
 export function openArrays(name: string): NamedArray[] {
+  return openOthers(name, []);
+}
+
+/**
+ * The same without those that are used otherwise, such as the labels in an archive of everything. What names one array is
+ * meant, whatever else it is.
+ * @param others - names of other arrays
+ * @throws ArrayError also where nothing is left
+ */
+export function openOthers(name: string, others: readonly string[]): NamedArray[] {
   return scope(() => {
-    const arrays = opened(name);
+    const arrays = opened(name, others);
     for (const { name, tensor } of arrays) {
       if (tensor.dim === 0) {
         throw new ArrayError(`${name} holds a single number; expected samples along the first dimension`);
@@ -75,23 +89,89 @@ export function openArray(name: string): NamedArray {
   throw new ArrayError(`${name} holds ${arrays.length} arrays; expected one of ${names.slice(0, 8).join(", ")}`);
 }
 
-function opened(name: string): NamedArray[] {
+function opened(name: string, others: readonly string[]): NamedArray[] {
   const { file, entry } = splitName(name);
-  const extension = /\.(npz|safetensors)$/i.exec(file)?.[1]?.toLowerCase();
-  if (extension === undefined) return [{ name, tensor: readNpy(file, { mapped: true }) }];
-  const isNpz = extension === "npz";
-  const names = entry === null ? [...(isNpz ? npzHeader(file) : safetensorsHeader(file).tensors).keys()] : [entry];
-  if (names.length === 0) throw new ArrayError(`${file} holds no arrays`);
-  const tensors = isNpz
-    ? readNpz(file, { names, mapped: true })
-    : loadSafetensors(file, { names, mapped: true }).tensors;
-  const isAlone = entry !== null || names.length === 1;
-  return Array.from(tensors.values(), (tensor, at) => ({ name: isAlone ? name : `${file}:${names[at]}`, tensor }));
+  const archive = archiveOf(file);
+  if (archive === null) return [{ name, tensor: readNpy(file, { mapped: true }) }];
+  if (entry !== null) return [{ name, tensor: archive.read([entry])[0]! }];
+  const all = archive.names();
+  if (all.length === 0) throw new ArrayError(`${file} holds no arrays`);
+  if (all.length === 1) return [{ name, tensor: archive.read(all)[0]! }];
+  const used = entriesOf(file, others);
+  const names = all.filter((one) => !used.includes(one));
+  if (names.length === 0) throw new ArrayError(`${file} holds nothing but ${all.join(", ")}, which are used otherwise`);
+  const tensors = archive.read(names);
+  return names.map((one, at) => ({ name: `${file}:${one}`, tensor: tensors[at]! }));
+}
+
+/** Which entries of a file other names mean. */
+function entriesOf(file: string, others: readonly string[]): string[] {
+  return others.flatMap((other) => {
+    const { file: its, entry } = splitName(other);
+    if (entry === null || resolve(its) !== resolve(file)) return [];
+    return /\.npz$/i.test(file) ? [entry, entry.replace(/\.npy$/, "")] : [entry];
+  });
+}
+
+/** A file of several arrays. */
+interface Archive {
+  names(): string[];
+  /** @throws FileFormatError or ArrayError for a name that is not there */
+  read(names: readonly string[]): Tensor[];
+}
+
+/** By the ending of the name; null where it is that of no archive. */
+function archiveOf(file: string): Archive | null {
+  switch (/\.(npz|safetensors|pth?)$/i.exec(file)?.[1]?.toLowerCase()) {
+    case undefined:
+      return null;
+    case "npz":
+      return {
+        names: () => [...npzHeader(file).keys()],
+        read: (names) => [...readNpz(file, { names, mapped: true }).values()],
+      };
+    case "safetensors":
+      return {
+        names: () => [...safetensorsHeader(file).tensors.keys()],
+        read: (names) => [...loadSafetensors(file, { names, mapped: true }).tensors.values()],
+      };
+    default:
+      return checkpointArchive(file);
+  }
+}
+
+/** What `torch.save` wrote: its tensors without their history. A tensor alone is called by the file's name. */
+function checkpointArchive(file: string): Archive {
+  const tensors = tensorsIn(file, loadCheckpoint(file, { mapped: true }));
+  return {
+    names: () => [...tensors.keys()],
+    read: (names) =>
+      names.map((name) => {
+        const found = tensors.get(name);
+        if (found) return found.detach();
+        const there = [...tensors.keys()].slice(0, 8).join(", ");
+        throw new ArrayError(`${file}: there is no tensor ${JSON.stringify(name)}; it has ${there}`);
+      }),
+  };
+}
+
+/** What else is there, such as the number of an epoch, is left out. @throws ArrayError where there are none */
+function tensorsIn(file: string, value: CheckpointValue): Map<string, Tensor> {
+  if (value instanceof Tensor) return new Map([["0", value]]);
+  const entries: [unknown, unknown][] =
+    value instanceof Map ? [...value] : Array.isArray(value) ? [...value.entries()] : [];
+  const tensors = entries.filter((entry): entry is [unknown, Tensor] => entry[1] instanceof Tensor);
+  if (tensors.length === 0) {
+    throw new ArrayError(
+      `${file}: expected a tensor, or a dict, list or tuple with tensors, as by torch.save({"conv1": z}, file); found none`,
+    );
+  }
+  return new Map(tensors.map(([key, tensor]) => [String(key), tensor]));
 }
 
 /** `layers.npz:conv1` → file and entry; a file that is called so is meant itself. */
 function splitName(name: string): { file: string; entry: string | null } {
-  const match = /^(.*?\.(?:npz|safetensors)):(.+)$/i.exec(name);
+  const match = /^(.*?\.(?:npz|safetensors|pth?)):(.+)$/i.exec(name);
   if (!match || existsSync(name)) return { file: name, entry: null };
   return { file: match[1]!, entry: match[2]! };
 }
@@ -202,9 +282,14 @@ function firstNotFinite(
 
 /** @throws ArrayError naming the first number that is not finite in rows `start` to `end`, and its place */
 export function requireFinite(array: NamedArray, start?: number, end?: number): void {
+  const fault = faultOf(array, start, end);
+  if (fault !== null) throw new ArrayError(`${array.name} ${fault}`);
+}
+
+/** `holds NaN at [7, 3]; expected finite numbers`; null where all are finite. */
+export function faultOf(array: NamedArray, start?: number, end?: number): string | null {
   const found = firstNotFinite(array, start, end);
-  if (found === null) return;
-  throw new ArrayError(`${array.name} holds ${found.value} at [${found.position.join(", ")}]; expected finite numbers`);
+  return found && `holds ${found.value} at [${found.position.join(", ")}]; expected finite numbers`;
 }
 
 /** Where the element number `at` of an array of this shape is. */

@@ -33,7 +33,8 @@ export function damaged(set: string, path: string, what: string): DatasetError {
 export function missing(set: string, places: readonly string[], wanted: string, partly: string | null): DatasetError {
   const found = partly === null ? "" : `; ${partly}`;
   return new DatasetError(
-    `${set}: not found (looked in ${places.join(", ")})${found}; run \`stopgrad data fetch ${set}\`, or put ${wanted} there`,
+    `${set}: not found (looked in ${places.join(", ")})${found}; run \`stopgrad data fetch ${set}\`, ` +
+      `or put ${wanted} there, or name the folder that has them with --data-dir or STOPGRAD_DATA`,
   );
 }
 

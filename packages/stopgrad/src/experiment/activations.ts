@@ -13,7 +13,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { amax, FileFormatError, readNpy, saveSafetensors, scope, type Tensor, writeNpz } from "@stopgrad/torch";
 import { makeFolder, removeFolders } from "../folders.js";
 import { describeSystemError } from "../system-error.js";
@@ -106,7 +106,8 @@ async function writeInto(
       file.finish(format);
     }
     const written = files.map((file) => file.publish());
-    writeManifest(folder, { ...origin, samples: count, arrays: written });
+    const arrays = written.map((array) => ({ ...array, file: basename(array.file) })); // they lie beside it
+    writeManifest(folder, { ...origin, samples: count, arrays });
     return written;
   } catch (error) {
     for (const file of files) file.discard();
@@ -115,7 +116,7 @@ async function writeInto(
 }
 
 /** Describes what lies beside it. */
-const MANIFEST = "activations.json";
+export const MANIFEST = "activations.json";
 
 /** @throws FileFormatError: a file cannot take the place of a folder */
 function requireNoFolder(path: string): void {

@@ -16,6 +16,7 @@ import {
   bootstrapInterval,
   bootstrapStatistic,
   type Interval,
+  meanOf,
   pairedBootstrap,
   pairedBootstrapStatistic,
   type ResampledStatistic,
@@ -329,8 +330,16 @@ export interface MeasuredDifference {
 
 /** `a` minus `b`: one measure of two networks on the same samples in the same batches. */
 export function differenceOf(a: Measured, b: Measured, { level, resamples }: IntervalOptions): MeasuredDifference {
-  const difference = a.value - b.value;
+  const difference = differenceOfValues(a, b);
   return { difference, interval: Number.isFinite(difference) ? intervalOfDifference(a, b, level, resamples) : null };
+}
+
+/** Of means over the same samples the mean of the terms' differences: of right answers counted, and divided once. */
+function differenceOfValues({ value, evidence }: Measured, other: Measured): number {
+  if (evidence.of !== "samples" || other.evidence.of !== "samples") return value - other.value;
+  const [mine, others] = [evidence.terms, other.evidence.terms];
+  const isPaired = mine.length === others.length && everyFinite(mine) && everyFinite(others);
+  return isPaired ? meanOf(Float64Array.from(mine, (term, at) => term - others[at]!)) : value - other.value;
 }
 
 function intervalOfDifference(a: Measured, b: Measured, level: number, resamples: number): Interval | null {

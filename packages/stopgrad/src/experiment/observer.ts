@@ -120,10 +120,3 @@ export class PairObserver implements Observer {
     }
   }
 }
-
-/** Steps 1, 2, 4, 8, … below `stepsPerEpoch`: where the first epoch is observed densely. */
-export function logSpacedSteps(stepsPerEpoch: number): Set<number> {
-  const steps = new Set<number>();
-  for (let step = 1; step < stepsPerEpoch; step *= 2) steps.add(step);
-  return steps;
-}

@@ -17,6 +17,14 @@ export interface TrainingJob {
   startedAt: number;
 }
 
+/** A measure that cannot be computed of some stages. */
+export interface MeasureProblem {
+  measure: string;
+  stages: string[];
+  /** Why not of the first of them. */
+  reason: string;
+}
+
 export type TrainingEvent =
   /** Before the run starts, where its images are decoded for the first time. */
   | { type: "preparing"; done: number; total: number }
@@ -30,8 +38,11 @@ export type TrainingEvent =
       imagesPerSecond: number;
       loss: number;
     }
+  /** Before a measure, or the test accuracy, is taken: the `number`th of `of`. `epoch` as in the metrics that follow. */
+  | { type: "measuring"; measure: string; epoch: number; number: number; of: number }
   | { type: "metrics"; points: MetricPoint[] }
-  | { type: "warning"; message: string }
+  /** `problem`: where it is of a measure, what the message is made of. */
+  | { type: "warning"; message: string; problem?: MeasureProblem }
   | { type: "interrupted"; epoch: number; step: number }
   | { type: "completed"; summary: RunSummary }
   | { type: "failed"; message: string };

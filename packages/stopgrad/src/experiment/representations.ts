@@ -2,7 +2,7 @@
 // measures are taken of by `stopgrad measure`, `probe` and `sensitivity`. Rows are read a batch at a time, so that neither
 // a file nor a stage's output of all samples has to fit into memory.
 import { keep, scope, type Tensor, zeros } from "@stopgrad/torch";
-import { type NamedArray, requireFinite } from "../data/arrays.js";
+import { faultOf, type NamedArray, requireFinite } from "../data/arrays.js";
 import { type Normalisation, slice, type TensorSet } from "../data/loader.js";
 
 /** Given a batch's input and labels; what it returns is given each representation of the batch, first to last. */
@@ -30,6 +30,11 @@ export interface Representations {
    * they are mapped; a network's stages in as many passes as keep what is in memory below `LARGEST_GATHERED` bytes.
    */
   visit(visitor: (z: Tensor, at: number, x: Tensor | null) => void): void;
+  /**
+   * What is wrong with a representation itself, in words: a number that is not finite, in arrays that are handed on with
+   * such numbers for a measure to refuse. Null where nothing is, absent where nothing can be.
+   */
+  faultOf?(at: number): string | null;
   /** Frees what belongs to it; a network stays. */
   dispose(): void;
 }
@@ -43,12 +48,15 @@ export const GATHERED_AT_ONCE = 500;
 /**
  * Arrays with the same samples along their first dimension, usually mapped from files. What is read is looked at first:
  * reading throws ArrayError for a number that is not finite.
+ * @param notFinite - of representations: `throw` as of the input, or `hand-on` to a measure, which refuses that one
  */
 export function ofArrays(
   z: readonly NamedArray[],
   x: NamedArray | null,
   labels: { readonly labels: Tensor; readonly classes: number } | null,
+  notFinite: "throw" | "hand-on" = "throw",
 ): Representations {
+  const looked = notFinite === "throw" ? z : [];
   return {
     names: z.map(({ name }) => name),
     shapes: z.map(({ tensor }) => tensor.shape.slice(1)),
@@ -58,18 +66,20 @@ export function ofArrays(
     classes: labels?.classes ?? 0,
     pass(start, count, begin) {
       scope(() => {
-        const rows = (array: NamedArray) => {
-          requireFinite(array, start, start + count);
-          return array.tensor.narrow(0, start, count);
-        };
+        const rows = ({ tensor }: NamedArray) => tensor.narrow(0, start, count);
+        if (x) requireFinite(x, start, start + count);
         const read = begin(x && rows(x), labels?.labels.narrow(0, start, count) ?? null);
-        for (const [at, array] of z.entries()) scope(() => read(rows(array), at));
+        for (const [at, array] of z.entries()) {
+          if (looked.length > 0) requireFinite(array, start, start + count);
+          scope(() => read(rows(array), at));
+        }
       });
     },
     visit(visitor) {
-      for (const array of x ? [x, ...z] : z) requireFinite(array);
+      for (const array of x ? [x, ...looked] : looked) requireFinite(array);
       for (const [at, { tensor }] of z.entries()) scope(() => visitor(tensor, at, x?.tensor ?? null));
     },
+    faultOf: (at) => faultOf(z[at]!),
     dispose() {
       labels?.labels.dispose();
       for (const { tensor } of x ? [x, ...z] : z) tensor.dispose();

@@ -7,14 +7,15 @@ import { takeOver } from "./create-rule.js";
 import { describeEnvironment } from "./environment.js";
 import { prepareTraining } from "./prepare-training.js";
 import type { TrainingJob } from "./protocol.js";
-import type { ObserveSettings } from "./run-settings.js";
 import { summariseRun } from "./run-summary.js";
 import { isCheckpointDue, keepWeightsOfEpoch, resume, save } from "./training-checkpoints.js";
 import { enterPhase } from "./training-cost.js";
 import { trainEpoch } from "./training-epoch.js";
 import { evaluateSet, evaluateTest, observe } from "./training-measures.js";
+import { isAskedAfter, isAskedBefore } from "./training-moments.js";
 import {
   breathe,
+  disposeRun,
   emptyRunning,
   learningRateOf,
   phaseInProgress,
@@ -43,7 +44,7 @@ export async function train(job: TrainingJob, hooks: TrainingHooks): Promise<voi
       await findStart(run);
       await go(run, environment);
     } finally {
-      run.rule.dispose();
+      disposeRun(run);
     }
   } catch (error) {
     await hooks.emit({ type: "failed", message: describeSystemError(error) ?? (error as Error).message });
@@ -86,7 +87,7 @@ async function trainAll(run: TrainingRun, workers: TrainingWorkers | null): Prom
   enterPhase(run);
   if (run.state.step === 0) {
     keepWeightsOfEpoch(run);
-    await record(run, [...evaluateTest(run), ...(await observe(run, ({ every }) => every !== undefined))]);
+    await record(run, [...(await evaluateTest(run)), ...(await observe(run, isAskedBefore))]);
   }
   while (run.state.epoch < run.epochs) await oneEpoch(run, workers);
 }
@@ -102,7 +103,7 @@ async function oneEpoch(run: TrainingRun, workers: TrainingWorkers | null): Prom
   await record(run, [
     ...trainingPoints(run, isLast),
     ...(workers?.points() ?? []),
-    ...evaluateTest(run),
+    ...(await evaluateTest(run)),
     ...(await observe(run, (when) => isAskedAfter(when, state.epoch + 1, isLast))),
   ]);
   // Only now is the epoch done: a run that is stopped while it measures goes on with measuring.
@@ -133,11 +134,6 @@ function trainingPoints(run: TrainingRun, isLast: boolean): MetricPoint[] {
     pointOf(run, "imagesPerSecond", seen / running.seconds),
     pointOf(run, "peakBytes", peakBytes),
   ];
-}
-
-/** Whether a measure is to be taken after so many epochs. */
-function isAskedAfter({ every, at }: ObserveSettings, epochs: number, isLast: boolean): boolean {
-  return (every !== undefined && (isLast || epochs % every === 0)) || (at === "end" && isLast);
 }
 
 function summaryOf({ rule, state, trained, data, secondsToFirstStep }: TrainingRun): RunSummary {

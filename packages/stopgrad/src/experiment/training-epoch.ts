@@ -4,11 +4,11 @@
 import { EpochOrder } from "../data/loader.js";
 import { resetPeakOn } from "../device-memory.js";
 import { settle } from "./device.js";
-import { logSpacedSteps } from "./observer.js";
 import { streamSeed } from "./seeds.js";
 import { isCheckpointDue, save } from "./training-checkpoints.js";
 import { notePeakOfDevice } from "./training-cost.js";
 import { observe } from "./training-measures.js";
+import { logSpacedSteps } from "./training-moments.js";
 import { breathe, learningRateOf, PROGRESS_EVERY, record, type TrainingRun, totalSteps } from "./training-run.js";
 import { takeStep } from "./training-steps.js";
 import type { TrainingWorkers } from "./training-workers.js";

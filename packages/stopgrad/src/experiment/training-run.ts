@@ -1,7 +1,8 @@
 // A run that is being trained: what it is made of, where it stands, and what all parts of its training ask of that. What
 // is done with it lies beside: prepare-training.ts makes it, trainer.ts takes it from its start to its end,
 // training-epoch.ts trains an epoch of it, training-steps.ts and training-workers.ts take its steps, training-cost.ts
-// counts what they cost, training-measures.ts measures it and training-checkpoints.ts keeps it.
+// counts what they cost, training-measures.ts measures it when training-moments.ts says so, and training-checkpoints.ts
+// keeps it.
 import type { Generator } from "@stopgrad/torch";
 import type { Normalisation, TensorSet } from "../data/loader.js";
 import type { LearningRule, Phase } from "../rules/index.js";
@@ -61,6 +62,15 @@ export interface TrainingRun {
   secondsToFirstStep: number | null;
   /** When the last checkpoint was written, or training began, in milliseconds of `performance.now()`. */
   savedAt: number;
+}
+
+/** Frees the tensors of a run that has ended: its network, its images and what observers hold of them. */
+export function disposeRun({ rule, observers, data }: TrainingRun): void {
+  rule.dispose();
+  for (const { observer } of observers) observer.dispose();
+  const { train, test, normalisation } = data;
+  for (const tensor of [train.images, train.labels, test.images, test.labels]) tensor.dispose();
+  for (const tensor of [normalisation.scale, normalisation.shift]) tensor.dispose();
 }
 
 /** Optimizer steps of all epochs. */

@@ -31,7 +31,15 @@ import {
 import { ROWS } from "./blocks.js";
 import { alignment, cka } from "./cka.js";
 import { type HsicEstimator, hsic, hsicDivisor } from "./hsic.js";
-import { asRows, identityLike, type KernelSettings, requireFinite, requireLabels } from "./kernels.js";
+import {
+  asRows,
+  identityLike,
+  type KernelSettings,
+  largest,
+  requireFinite,
+  requireLabels,
+  requireSquarable,
+} from "./kernels.js";
 import { MeasureError, type PairMeasure, parsedOptions, type RefusedOption } from "./measure.js";
 import { nhsic, ridgeOf } from "./nhsic.js";
 import { drawPlaces, medianOfSample, nystromFeatures } from "./nystrom.js";
@@ -300,11 +308,10 @@ function prepared(features: Tensor, name: FullSetMeasure, options: MeasureOption
     const moved = features.sub(features.narrow(0, 0, 1));
     if (largest(moved) <= ROUNDING * largest(features)) moved.zero_();
     moved.sub_(mean(moved, [0], { keepDim: true }));
+    if (name !== "nhsic") requireSquarable(largest(moved) ** 2);
     return { features: moved, factor: name === "nhsic" ? ridgedFactor(moved, options.epsilon!) : null };
   });
 }
-
-const largest = (values: Tensor) => scope(() => values.abs().amax().item());
 
 /** A with A Aᵀ = Φᵀ Φ + ε N I. */
 function ridgedFactor(features: Tensor, epsilon: number): Tensor {

@@ -1,7 +1,17 @@
 // The Hilbert-Schmidt independence criterion, not normalised.
 import { mul, scope, type Tensor } from "@stopgrad/torch";
 import { z } from "zod";
-import { asSamples, centre, gramMatrix, kernelOptions, labelGram, uCentre, unusedKernelOption } from "./kernels.js";
+import {
+  asSamples,
+  centre,
+  gramMatrix,
+  kernelOptions,
+  labelGram,
+  largest,
+  requireSquarable,
+  uCentre,
+  unusedKernelOption,
+} from "./kernels.js";
 import { type PairMeasure, parsedOptions } from "./measure.js";
 
 const options = z.strictObject({
@@ -53,8 +63,12 @@ export const hsic: PairMeasure = {
   },
 };
 
-/** A Gram matrix `[m, m]`, so that a sum of products of two gives the estimate. @throws MeasureError for too few samples */
+/**
+ * A Gram matrix `[m, m]`, so that a sum of products of two gives the estimate.
+ * @throws MeasureError for too few samples, or numbers whose products float64 does not hold
+ */
 export function centredFor(estimator: HsicEstimator, gram: Tensor): Tensor {
+  requireSquarable(largest(gram));
   return estimator === "unbiased" ? uCentre(gram) : centre(gram);
 }
 

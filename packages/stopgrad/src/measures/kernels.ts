@@ -263,7 +263,24 @@ export function uCentre(gram: Tensor): Tensor {
 /** A U-centred matrix without an entry above this share of its Gram matrix's largest is rounding. */
 const ROUNDING = 1e-14;
 
-const largest = (values: Tensor) => scope(() => values.abs().amax().item());
+/** The largest absolute value. */
+export const largest = (values: Tensor): number => scope(() => values.abs().amax().item());
+
+/** Float64 holds the square of a number of this size, and of its inverse, with some room for a sum. */
+const SQUARABLE = 1e150;
+
+/**
+ * A Gram matrix's entries are about to be multiplied with each other.
+ * @param size - the largest of them
+ * @throws MeasureError where float64 does not hold the square, as only inner products of absurd numbers have it
+ */
+export function requireSquarable(size: number): void {
+  if (size === 0 || (size <= SQUARABLE && size >= 1 / SQUARABLE)) return;
+  const what = size > 1 ? "large" : "small";
+  throw new MeasureError(
+    `the numbers are too ${what}: the square of an inner product of ${size.toPrecision(1)} is beyond float64; rescale them`,
+  );
+}
 
 /** I of a square matrix's size, type and device. */
 export function identityLike(matrix: Tensor): Tensor {

@@ -13,6 +13,7 @@ import {
   scope,
   sqrt,
   type Tensor,
+  tensor,
   variance,
 } from "@stopgrad/torch";
 import { pooled } from "../heads/pooling.js";
@@ -56,7 +57,7 @@ export function checkFeatures({ train, trainLabels, test, testLabels, classes }:
       throw new MeasureError("expected training labels of at least two classes, got one");
     }
     if (scope(() => all(isfinite(features)).item()) === 0) {
-      throw new MeasureError("expected finite features, got NaN or infinity");
+      throw new MeasureError("expected finite features, got NaN, infinity or numbers beyond float32");
     }
   }
   if (train.size(1) !== test.size(1)) {
@@ -64,30 +65,44 @@ export function checkFeatures({ train, trainLabels, test, testLabels, classes }:
   }
 }
 
-/** Deviations below this count as this, so that rounding of a nearly constant feature is not blown up. */
+/**
+ * Deviations below this share of a feature's size count as this share, so that rounding of a nearly constant feature is not
+ * blown up.
+ */
 const LEAST_DEVIATION = 1e-6;
 
 /**
- * Less the training mean, over the training deviation (divided by N; at least 1e-6); a feature that is constant on the
- * training split becomes 0 in both. Memory: a copy of both arrays.
+ * Less the training mean, over the training deviation (divided by N; at least 1e-6 of the feature's largest training value
+ * as a power of two); a feature that is constant on the training split becomes 0 in both. The unit of a feature
+ * does not matter. Memory: a copy of both arrays.
  *
- * @throws MeasureError where deviations are beyond what the features' type holds
+ * @throws MeasureError for test features too far from the training features for their type
  */
 export function standardise({ train, test }: Pick<SplitFeatures, "train" | "test">): { train: Tensor; test: Tensor } {
   return scope(() => {
-    const centre = mean(train, [0], { keepDim: true });
-    const deviation = sqrt(variance(train, [0], { keepDim: true, unbiased: false }));
-    if (all(isfinite(deviation)).item() === 0) {
-      throw new MeasureError(`expected features whose variance ${train.dtype} can hold, got larger ones; rescale them`);
-    }
     const constant = eq(amin(train, [0], { keepDim: true }), amax(train, [0], { keepDim: true }));
+    // By a power of two, which changes no digit, so that neither squares nor the least deviation depend on the unit.
+    const unit = powersOfTwo(amax(train.abs(), [0], { keepDim: true }).maskedFill(constant, 1));
+    const [own, other] = [train.div(unit), test.div(unit)];
+    const centre = mean(own, [0], { keepDim: true });
+    const deviation = sqrt(variance(own, [0], { keepDim: true, unbiased: false }));
     const scaled = maskedFill_(clamp(deviation, LEAST_DEVIATION), constant, Number.POSITIVE_INFINITY);
-    const result = { train: train.sub(centre).div_(scaled), test: test.sub(centre).div_(scaled) };
+    const result = { train: own.sub_(centre).div_(scaled), test: other.sub_(centre).div_(scaled) };
     if (all(isfinite(result.test)).item() === 0) {
       throw new MeasureError("expected test features on the scale of the training features, got far larger ones");
     }
     return result;
   });
+}
+
+/** About the size of each feature, `[1, D]`: a power of two, whose inverse its type holds in full. */
+function powersOfTwo(sizes: Tensor): Tensor {
+  const most = sizes.dtype === "float64" ? 1022 : 126;
+  const powers = sizes.toNumbers().map((size) => {
+    const exponent = Math.floor(Math.log2(size));
+    return 2 ** Math.min(Math.max(exponent, -most), most);
+  });
+  return tensor(powers, { dtype: sizes.dtype, device: sizes.device }).reshape(sizes.shape);
 }
 
 /** Accuracy, and which samples were right. @param right - of any type, `[N]`, true where a sample is classified rightly */

@@ -5,6 +5,7 @@
 // 20, each of the others is compared with the one of its own epochs.
 import type { Trajectory } from "../statistics/index.js";
 import type { MetricPoint, RunRecord } from "../store/records.js";
+import { describeNotMeasured, isOfTraining } from "./not-measured.js";
 
 /** A run and every number it recorded. */
 export interface ReportRun {
@@ -41,8 +42,10 @@ export interface Comparison {
   stages: string[];
   /** Failed, interrupted and running runs. */
   withoutResult: RunRecord[];
-  /** Sentences a reader must know: runs left out, numbers that were not finite. */
+  /** Sentences a reader must know: runs left out, trainings whose numbers were not finite. */
   remarks: string[];
+  /** Sentences beside these that are no reason for concern: what a measure was not taken of. */
+  notes: string[];
 }
 
 /** Settings that do not make two runs different experiments. */
@@ -75,13 +78,13 @@ export function compareRuns(runs: readonly ReportRun[]): Comparison {
     );
   }
   const notFinite = runs.reduce(
-    (sum, run) => sum + run.metrics.filter((point) => !Number.isFinite(point.value)).length,
+    (sum, run) => sum + run.metrics.filter((point) => isOfTraining(point) && !Number.isFinite(point.value)).length,
     0,
   );
   if (notFinite > 0) {
     remarks.push(
-      `${notFinite} recorded ${notFinite === 1 ? "number was" : "numbers were"} not finite (training may have ` +
-        "diverged) and left out.",
+      `${notFinite} recorded ${notFinite === 1 ? "loss or accuracy was" : "losses and accuracies were"} not finite ` +
+        "(training may have diverged) and left out.",
     );
   }
   return {
@@ -91,6 +94,7 @@ export function compareRuns(runs: readonly ReportRun[]): Comparison {
     stages: stagesWithPlane(variants.flatMap((variant) => variant.drawn)),
     withoutResult: runs.map((run) => run.record).filter((record) => !hasResult(record)),
     remarks,
+    notes: describeNotMeasured(runs),
   };
 }
 

@@ -28,6 +28,22 @@ export function formatNumber(value: number): string {
   return formatFixed(value, decimals);
 }
 
+/**
+ * Four significant digits, however large or small: 0.4310, 12.35, 309.8, 1,425, 0.000432; powers of ten below a ten
+ * thousandth (4.31e−7) and above a hundred million.
+ */
+export function formatSignificant(value: number, digits = 4): string {
+  if (!Number.isFinite(value)) return nothing;
+  if (value === 0) return "0";
+  const [mantissa, power] = Math.abs(value)
+    .toExponential(digits - 1)
+    .split("e") as [string, string];
+  const exponent = Number(power);
+  const sign = value < 0 ? "−" : "";
+  if (exponent < -4 || exponent > 8) return `${sign}${mantissa}e${exponent < 0 ? "−" : ""}${Math.abs(exponent)}`;
+  return formatFixed(value, Math.max(0, digits - 1 - exponent));
+}
+
 /** A fraction in [0, 1] as a percentage without the sign: 0.6458 → 64.58. */
 export function formatPercent(fraction: number, decimals = 2): string {
   return formatFixed(100 * fraction, decimals);

@@ -246,7 +246,7 @@ function costSentence(comparison: Comparison): string | null {
       : joinWords(others.map(place));
   return (
     `Peak memory: ${formatFixed(own.mean / unit.per, 1)} ${unit.name} with ${nameOf(reference, comparison)}; ` +
-    `of that, ${list}.`
+    `${list} of that.`
   );
 }
 

@@ -4,11 +4,20 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { type Chart, overEpochs, reportCharts, unchangingMeasures } from "./charts/index.js";
+import {
+  type Chart,
+  type MeasuredFamily,
+  measuredFamilies,
+  overEpochs,
+  reportCharts,
+  unchangingMeasures,
+} from "./charts/index.js";
 import { type Comparison, compareRuns, type ReportRun } from "./comparison.js";
 import { count, escapeHtml, formatNumber } from "./format.js";
 import { headline } from "./headline.js";
+import { capital, inWords } from "./measure-names.js";
 import { pageScript, styleSheet } from "./page.js";
+import { quantityOf, titleWithUnit } from "./quantities.js";
 import { renderSvg } from "./render.js";
 import { renderCsv, renderHtml, renderMarkdown, type Table } from "./table.js";
 import { measuresOverEpochsTable, reportTables, seriesName } from "./tables/index.js";
@@ -101,13 +110,23 @@ function page(
     {
       id: "learning",
       title: "Learning curves",
-      content: [...chart("learning-curves"), ...chart("linear-separability")].join("\n"),
+      content: [...chart("learning-curves"), ...chart("linear-separability"), ...table("linear-separability")].join(
+        "\n",
+      ),
     },
-    { id: "information", title: "Information over depth", content: chart("information").join("\n") },
+    {
+      id: "information",
+      title: "Information over depth",
+      content: [...chart("information"), ...table("information")].join("\n"),
+    },
     {
       id: "measures",
       title: "Measures of the representations",
-      content: [...chart("measures"), ...table("measures")].join("\n"),
+      content: measuredFamilies(comparison)
+        .map((family) =>
+          familyBlock(family, [...chart(`measures-${family.name}`), ...table(`measures-${family.name}`)]),
+        )
+        .join("\n"),
     },
     {
       id: "measures-over-epochs",
@@ -174,6 +193,7 @@ ${
     : ""
 }
 ${comparison.remarks.map((remark) => `<p class="remark">${escapeHtml(remark)}</p>`).join("\n")}
+${comparison.notes.map((note) => `<p class="note">${escapeHtml(note)}</p>`).join("\n")}
 <nav>${sections.map(({ id, title: name }) => `<a href="#${id}">${escapeHtml(name)}</a>`).join("")}</nav>
 </header>
 ${sections.map(({ id, title: name, content }) => `<section id="${id}">\n<h2>${escapeHtml(name)}</h2>\n${content}\n</section>`).join("\n")}
@@ -205,10 +225,27 @@ function seriesNotes(comparison: Comparison): string[] {
   return [
     "<p>A panel a stage, in network order, with a range of its own. Every value of every run is in " +
       `<code>tables/${seriesName}.csv</code> beside this page.</p>`,
-    ...(same.length === 0
-      ? []
-      : [`<p>Not drawn, because at every stage and time the same: ${escapeHtml(same.join(", "))}.</p>`]),
+    ...notDrawn("at every stage and time", same),
   ];
+}
+
+/** Measures of one kind: what each is, then the chart and the table of all. */
+function familyBlock({ title, keys, unchanging }: MeasuredFamily, charted: readonly string[]): string {
+  const terms = keys.flatMap((key) => {
+    const { says } = quantityOf(key);
+    return says === "" ? [] : [`<dt>${escapeHtml(titleWithUnit(key))}</dt><dd>${escapeHtml(`${capital(says)}.`)}</dd>`];
+  });
+  const same = [...unchanging].map(([key, value]) => `${inWords(key)} ${formatNumber(value)}`);
+  return [
+    `<h3>${escapeHtml(title)}</h3>`,
+    ...(terms.length === 0 ? [] : [`<dl class="quantities">${terms.join("\n")}</dl>`]),
+    ...notDrawn("at every stage", same),
+    ...charted,
+  ].join("\n");
+}
+
+function notDrawn(where: string, same: readonly string[]): string[] {
+  return same.length === 0 ? [] : [`<p>Not drawn, because ${where} the same: ${escapeHtml(same.join(", "))}.</p>`];
 }
 
 function tableBlock(table: Table): string {

@@ -32,12 +32,22 @@ const SPELLED: Readonly<Record<string, string>> = {
   nc2: "NC2",
 };
 
+/** `effective rank` → `Effective rank`; `nHSIC` stays. */
+export function capital(text: string): string {
+  return /^[a-z][A-Z]/.test(text) ? text : text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+/** A measure of a user may be called `constructor`. */
+function own(names: Readonly<Record<string, string>>, key: string): string | undefined {
+  return Object.hasOwn(names, key) ? names[key] : undefined;
+}
+
 function words(key: string): string {
   const spaced = key.replaceAll(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
-  const whole = WHOLE[spaced] ?? SPELLED[spaced];
+  const whole = own(WHOLE, spaced) ?? own(SPELLED, spaced);
   if (whole !== undefined) return whole;
   return spaced
     .split(" ")
-    .map((word) => SPELLED[word] ?? word)
+    .map((word) => own(SPELLED, word) ?? word)
     .join(" ");
 }

@@ -12,6 +12,9 @@ body { margin: 0; background: var(--ground); color: var(--text); font: 15px/1.5 
 main { max-width: 1260px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.75rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.75rem 0 .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
+h3 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
+.quantities { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; max-width: 62rem; font-size: .87rem; }
+.quantities dt { font-weight: bold; } .quantities dd { margin: 0; color: var(--soft); }
 p, ul { max-width: 50rem; }
 .setting { color: var(--soft); margin: 0 0 1rem; }
 .finding { font-size: 1.2rem; line-height: 1.4; margin: .5rem 0; max-width: 56rem; }
@@ -47,7 +50,7 @@ figcaption strong { display: block; }
   line-height: 1.4; padding: .35rem .55rem; border-radius: 4px; max-width: 22rem; }
 .tooltip dl { margin: 0; display: grid; grid-template-columns: auto auto; gap: 0 .7rem; }
 .tooltip dt { color: #b9bcc4; } .tooltip dd { margin: 0; text-align: right; }
-@media (max-width: 700px) { .chart svg { max-width: none; } }
+@media (max-width: 700px) { .quantities { grid-template-columns: 1fr; } .quantities dd { margin-bottom: .3rem; } .chart svg { max-width: none; } }
 @media print { :root { --ground: #fff; --text: #000; --soft: #444; --line: #ccc; --card: #fff; --stripe: #f6f6f6;
   --accent: #000; } body { font-size: 11px; } main { max-width: none; padding: 0; } nav, .downloads { display: none; }
   figure, tr { break-inside: avoid; } h2, caption { break-after: avoid; } .table, .chart { overflow: visible; } }

@@ -53,12 +53,19 @@ export async function writeReport(
   const possible = [
     join(directory, "tables", `${seriesName}.csv`),
     ...earlier.filter((name) => ofMeasure.test(name)).map((name) => join(directory, "charts", name)),
-    ...tableNames.flatMap((name) => [".md", ".csv"].map((ending) => join(directory, "tables", name + ending))),
-    ...chartNames.flatMap((name) => [".svg", ".vl.json"].map((ending) => join(directory, "charts", name + ending))),
+    ...[...tableNames, ...formerNames].flatMap((name) =>
+      [".md", ".csv"].map((ending) => join(directory, "tables", name + ending)),
+    ),
+    ...[...chartNames, ...formerNames].flatMap((name) =>
+      [".svg", ".vl.json"].map((ending) => join(directory, "charts", name + ending)),
+    ),
   ];
   await Promise.all(possible.filter((file) => !contents.has(file)).map((file) => rm(file, { force: true })));
   return { html: page, files: [...contents.keys()] };
 }
+
+/** What reports of earlier versions wrote, of charts and tables alike. */
+const formerNames = ["measures"];
 
 /** Charts of which there is one a measure. */
 const ofMeasure = new RegExp(`^${overEpochs}[a-z0-9-]+\\.(svg|vl\\.json)$`);

@@ -14,6 +14,7 @@ import { acceleration, correctedInterval } from "./bca.js";
 import { jackknifeInterval } from "./jackknife.js";
 import { normalCumulative } from "./normal.js";
 import {
+  identical,
   identity,
   leaveOneOut,
   meanOf,
@@ -23,6 +24,7 @@ import {
   requireLevel,
   requireSeed,
   requireTerms,
+  sumOf,
   type Terms,
 } from "./resampling.js";
 import { tCumulative, tQuantile } from "./student-t.js";
@@ -176,10 +178,8 @@ function intervalOfMean(terms: Terms, value: number, options: Checked): Made {
   const random = new Sfc32(options.seed, terms.length);
   const replicates = new Float64Array(options.resamples);
   for (let at = 0; at < replicates.length; at++) {
-    let sum = 0;
-    // Deviations from the mean are summed, so that terms far from 0 lose nothing.
-    for (let draw = 0; draw < terms.length; draw++) sum += terms[random.integer(terms.length)]! - value;
-    replicates[at] = value + sum / terms.length;
+    // Terms far from 0 lose nothing, and those that cancel or are all 0 give 0.
+    replicates[at] = sumOf(terms.length, () => terms[random.integer(terms.length)]!) / terms.length;
   }
   // The mean without term i is the mean less (term − mean)/(n − 1): d_i is proportional to the deviation.
   const skewness = () => acceleration(terms, (term) => term - value);
@@ -259,11 +259,6 @@ function shareOnOtherSide(difference: number, replicates: Float64Array): number 
   let others = 0;
   for (const one of replicates) others += one === 0 ? 0.5 : Math.sign(one) === Math.sign(difference) ? 0 : 1;
   return others / replicates.length;
-}
-
-function identical(terms: Terms): boolean {
-  for (let i = 1; i < terms.length; i++) if (terms[i] !== terms[0]) return false;
-  return true;
 }
 
 function checkOptions(where: string, options: BootstrapOptions): Checked {

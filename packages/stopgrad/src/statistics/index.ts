@@ -61,7 +61,7 @@ export {
 } from "./plane-difference.js";
 export { kendallTau, spearmanRho } from "./rank-agreement.js";
 export { type RankCorrelation, type RankCorrelationOptions, rankCorrelation, ranks } from "./rank-correlation.js";
-export { percentileInterval, type ResampledStatistic } from "./resampling.js";
+export { meanOf, percentileInterval, type ResampledStatistic } from "./resampling.js";
 export { type Rise, type RiseOverSeeds, rise, riseOverSeeds, saturation, saturationOverSeeds } from "./saturation.js";
 export { tCumulative, tQuantile } from "./student-t.js";
 export { type SubsampleInterval, type SubsampleOptions, subsampleInterval } from "./subsampling.js";

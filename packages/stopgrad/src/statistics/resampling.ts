@@ -1,6 +1,6 @@
 // What every interval that is made by resampling shares: statistics of chosen terms, quantiles of replicates, and what is
 // refused. Plain numbers in and out.
-import { type Interval, mean } from "./summary.js";
+import type { Interval } from "./summary.js";
 
 export type Terms = ArrayLike<number>;
 
@@ -36,8 +36,34 @@ export function identity(count: number): Int32Array {
   return Int32Array.from({ length: count }, (_, i) => i);
 }
 
+/** The mean of finite terms: of whole numbers their exact sum over their number, of equal ones exactly these. */
 export function meanOf(terms: Terms): number {
-  return mean(Array.from(terms));
+  if (identical(terms)) return terms[0]!; // three times a number, over three, may be another
+  return sumOf(terms.length, (at) => terms[at]!) / terms.length;
+}
+
+export function identical(terms: Terms): boolean {
+  for (let i = 1; i < terms.length; i++) if (terms[i] !== terms[0]) return false;
+  return terms.length > 0;
+}
+
+/**
+ * Σ term(i) for i = 0 … count − 1, in this order, with what each addition loses by rounding carried along and added at last:
+ * exact for whole numbers, and within a unit in the last place unless terms of both signs nearly cancel. A sum beyond
+ * what float64 holds is infinite.
+ * Source: T. Ogita, S. M. Rump, S. Oishi, SIAM J. Sci. Comput. 26 (2005), algorithm 4.4 (Sum2).
+ */
+export function sumOf(count: number, term: (at: number) => number): number {
+  let sum = 0;
+  let lost = 0;
+  for (let at = 0; at < count; at++) {
+    const added = term(at);
+    const next = sum + added;
+    const part = next - sum;
+    lost += sum - (next - part) + (added - part);
+    sum = next;
+  }
+  return Number.isFinite(sum) ? sum + lost : sum;
 }
 
 export function requireLevel(where: string, level: number): void {

@@ -51,7 +51,21 @@ describe("activations", () => {
       epoch: 3,
       split: "test",
       samples: 96,
+      arrays: [{ file: "conv2.npy" }, { file: "x.npy" }, { file: "labels.npy" }],
     });
+  });
+
+  it("are not written over others unless that is asked for", async () => {
+    const given = ["activations", trained.e2e, "--samples", "20", "--stages", "fc1", "--out", "twice"];
+    await trained.told(...given, "--epochs", "1", "--dtype", "float16"); // either spelling
+    const dtype = () => scope(() => readNpy(join(trained.home, "twice", "fc1.npy")).dtype);
+    const again = await trained.ask(...given, "--json");
+    expect([again.code, dtype()]).toEqual([1, "float16"]);
+    expect(json(again).error).toMatch(/fc1\.npy is there already; choose another --out, or replace it with --force$/);
+    const other = await trained.ask(...given, "--format", "npz", "--json");
+    expect(json(other).error).toMatch(/activations\.json is there already/);
+    await trained.told(...given, "--force");
+    expect(dtype()).toBe("float32");
   });
 
   it("of float16 are near those of float32; weights from a file give the run's own", async () => {

@@ -1,7 +1,7 @@
 // `stopgrad measure` on arrays from elsewhere: what NumPy writes goes in, what NumPy computes comes out.
-import { truncateSync } from "node:fs";
+import { readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { saveSafetensors, scope, tensor, writeNpy, writeNpz } from "@stopgrad/torch";
+import { saveCheckpoint, saveSafetensors, scope, type Tensor, tensor, writeNpy, writeNpz } from "@stopgrad/torch";
 import { beforeEach, describe, expect, it } from "vitest";
 import { folder, json, put, stopgrad } from "./command.js";
 
@@ -77,6 +77,7 @@ describe("measure nhsic", () => {
     const { results, ...rest } = json(finished);
     expect(rest).toEqual({
       measure: "nhsic",
+      samples: 32,
       batch: 16,
       batches: 2,
       options: expect.objectContaining({ sigma: 5, epsilon: 1e-5, distance: "squared" }),
@@ -177,6 +178,37 @@ describe("files of other kinds", () => {
     expect(several.error).toBe("z.npz holds 2 arrays; expected one of z.npz:half, z.npz:deep:conv1");
   });
 
+  it("an archive of everything is measured but for what is given as x or y", async () => {
+    scope(() => {
+      const values = tensor(z, { shape: [COUNT, 6] });
+      const input = tensor(x, { shape: [COUNT, 32] });
+      const labels = tensor(BigInt64Array.from(y, BigInt));
+      writeNpz(join(home, "all.npz"), { x: input, y: labels, conv1: values });
+      saveCheckpoint(join(home, "all.pt"), new Map<string, Tensor | number>([["epoch", 3], ["x", input], ["y", labels], ["conv1", values]])); // biome-ignore format: one line
+      saveCheckpoint(join(home, "list.pth"), [values, input]);
+      saveCheckpoint(join(home, "one.pt"), values);
+      saveCheckpoint(join(home, "none.pt"), new Map([["epoch", 3]]));
+    });
+    const plain = await valuesOf("nhsic", "--x", "x.npy", "--y", "y.npy", "--z", "z.npy", "--batch", "16");
+    for (const file of ["all.npz", "all.pt"]) {
+      const named = ["--x", `./${file}:x`, "--y", `${file}:y`, "--batch", "16"];
+      const values = await valuesOf("nhsic", ...named, "--z", file);
+      expect(Object.keys(values)).toEqual([`x,z ${file}:conv1`, `y,z ${file}:conv1`]);
+      expect(values[`x,z ${file}:conv1`]).toBeCloseTo(plain["x,z z.npy"]!, 9);
+      expect(values[`y,z ${file}:conv1`]).toBeCloseTo(plain["y,z z.npy"]!, 9);
+      expect(Object.keys(await valuesOf("nhsic", ...named, "--z", `${file}:x`))).toContain(`x,z ${file}:x`);
+    }
+    const others = await valuesOf("nhsic", ...given, "--z", "one.pt", "list.pth", "list.pth:1");
+    expect(Object.keys(others)).toEqual(["x,z one.pt", "x,z list.pth:0", "x,z list.pth:1"]); // one of them twice
+    expect(others["x,z one.pt"]).toBeCloseTo(plain["x,z z.npy"]!, 9);
+    expect(others["x,z list.pth:0"]).toBeCloseTo(plain["x,z z.npy"]!, 9);
+    const errorOf = async (file: string) => json(await measure("nhsic", ...given, "--z", file, "--json")).error;
+    expect(await errorOf("none.pt")).toMatch(/^none\.pt: expected a tensor, or a dict, list or tuple with tensors/);
+    expect(await errorOf("all.pt:conv2")).toBe('all.pt: there is no tensor "conv2"; it has x, y, conv1');
+    put(home, "renamed.npy", readFileSync(join(home, "one.pt")));
+    expect(await errorOf("renamed.npy")).toMatch(/found a zip archive, .* and a PyTorch checkpoint \(\.pt\); expected/);
+  });
+
   it("whole numbers of any type are representations too, and only rows in use are looked at", async () => {
     const whole = Int32Array.from(z, (value) => Math.round(100 * value));
     put(home, "i4.npy", npy([COUNT, 6], whole));
@@ -273,6 +305,10 @@ describe("measures of whole samples", () => {
     const again = resampled.results.find(({ key }: { key: string }) => key === "effectiveRank");
     expect(again.value).toBe(rank.value);
     expect(again.interval[0]).toBeLessThan(again.interval[1]);
+    const text = await measure("geometry", "--y", "y.npy", "--z", "z.npy");
+    expect(text.stdout).toMatch(/^geometry of 40 samples\n/);
+    expect(text.stderr).toMatch(/^numbers without an interval are no means .*; --bootstrap 2000 gives them one/);
+    expect((await measure("geometry", "--y", "y.npy", "--z", "z.npy", "--bootstrap", "100")).stderr).toBe("");
     const missing = json(await measure("geometry", "--z", "z.npy", "--json"));
     expect(missing.error ?? "").toMatch(/^(measure geometry: expected labels of the samples \(--y\))?$/);
   });
@@ -315,23 +351,42 @@ describe("a representation that a measure refuses", () => {
       ),
     );
     put(home, "constant.npy", npy([COUNT, 6], new Float64Array(COUNT * 6).fill(3)));
+    const spoilt = Float64Array.from(z);
+    spoilt[6 * 7 + 3] = Number.NaN;
+    put(home, "nan.npy", npy([COUNT, 6], spoilt));
   });
 
-  it.each([
+  const refusals: readonly (readonly [args: string[], file: string, reason: RegExp])[] = [
     [["ksg"], "wide.npy", /^z has 30 features a sample, expected at most 20/],
     [["nhsic", "--batch", "16"], "huge.npy", /^the numbers are too large/],
     [["nhsic", "--full"], "huge.npy", /^the numbers are too large/],
     [["cka", "--batch", "16"], "constant.npy", /./],
-  ])("of several has no value and a remark: %j", async (args, file, reason) => {
+    ...[["nhsic", "--batch", "16"], ["geometry"]].map(
+      (args) => [args, "nan.npy", /^holds NaN at \[7, 3\]; expected finite numbers$/] as const,
+    ),
+  ];
+  it.each(refusals)("of several has no value and a remark: %j", async (args, file, reason) => {
     const finished = await measure(...args, "--y", "y.npy", "--z", file, "z.npy", "--json");
     expect(finished.code, finished.stderr).toBe(0);
     const { results } = json(finished);
     const remark = expect.stringMatching(reason);
     expect(results[0]).toMatchObject({ file, value: null, interval: null, remark });
-    expect(results[1]).toMatchObject({ file: "z.npy", value: expect.any(Number) });
-    expect(results[1]).not.toHaveProperty("remark");
+    const other = results.find((row: { file: string }) => row.file === "z.npy");
+    expect(other).toMatchObject({ file: "z.npy", value: expect.any(Number) });
+    expect(other).not.toHaveProperty("remark");
     expect(finished.stderr).toContain(`${file}: ${results[0].remark}\n`);
     expect((await measure(...args, "--y", "y.npy", "--z", file, "z.npy")).stdout).toMatch(/ +undefined\n/);
+  });
+
+  it("is no reason not to probe the others", async () => {
+    const given = ["--y", "y.npy", "--z", "nan.npy", "z.npy", "--split", "0.5"];
+    const { results } = json(await measure("knn", ...given, "--set", "k=3", "--json"));
+    expect(results.map(({ file, value }: Record<string, unknown>) => [file, value === null])).toEqual([
+      ["nan.npy", true],
+      ["nan.npy", true],
+      ["z.npy", false],
+      ["z.npy", false],
+    ]);
   });
 
   it("alone is an error that names it, as is the input", async () => {
@@ -404,6 +459,7 @@ describe("measure --list", () => {
       "  --full --set chunk=1000 (default): a positive integer",
       "",
     ]);
+    expect((await measure("knn", "--list")).stdout).not.toMatch(/at=|distance=.*at:/); // when a run takes it
     expect(json(await measure("information", "--list", "--json")).measures[0].allowed).toMatchObject({
       test: "a positive integer | null",
     });
@@ -550,7 +606,11 @@ describe("mistakes", () => {
     );
 
     const mistakes: [string[], string][] = [
-      [["--x", "x.npy", "--z", "nan.npy"], "nan.npy holds NaN at [7, 3]; expected finite numbers"],
+      [
+        ["--x", "x.npy", "--z", "nan.npy", "--batch", "20"],
+        "measure nhsic: nan.npy: holds NaN at [7, 3]; expected finite numbers",
+      ],
+      [["--x", "nan.npy", "--z", "z.npy"], "nan.npy holds NaN at [7, 3]; expected finite numbers"],
       [["--x", "infinite.npy", "--z", "z.npy"], "infinite.npy holds -Infinity at [7, 1, 0]; expected finite numbers"],
       [["--x", "x.npy", "--z", "one.npy"], "one.npy holds 1 sample, x.npy holds 40; they must be the same samples"],
       [["--x", "x.npy", "--z", "few.npy"], "few.npy holds 20 samples, x.npy holds 40; they must be the same samples"],
@@ -584,7 +644,7 @@ describe("mistakes", () => {
       ],
       [
         ["--y", "y.npy", "--z", "beyond.npy", "--batch", "20"],
-        "beyond.npy holds Infinity at [2, 0]; expected finite numbers",
+        "measure nhsic: beyond.npy: holds Infinity at [2, 0]; expected finite numbers",
       ],
       [
         ["--y", "y.npy", "--z", "z.npy", "--batch", "20", "--set", "sigma=1e-310"],

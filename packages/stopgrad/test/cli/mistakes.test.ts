@@ -153,7 +153,7 @@ describe("data sets", () => {
     expectError(
       finished,
       1,
-      /^mnist: not found \(looked in .*\); run `stopgrad data fetch mnist`, or put the four IDX /,
+      /^mnist: not found \(looked in .*\); run `stopgrad data fetch mnist`, or put the four IDX .* with --data-dir or STOPGRAD_DATA$/,
     );
     expect(json(await stopgrad(["runs", "--json", "--runs", runs])).runs).toEqual([]);
   });

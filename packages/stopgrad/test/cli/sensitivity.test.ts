@@ -253,6 +253,7 @@ variants:
       [["--batch", "2.5"], 2, "expected a positive integer, got 2.5"],
       [["--batch", "64"], 1, "the default setting needs two batches of 64, and there are 16 samples"],
       [["--samples", "8"], 1, "the default setting needs two batches of 8, and there are 8 samples"],
+      [["--samples", "65"], 1, `--samples: expected 1 to 64, as many as run ${id} has of its test images, got 65`],
       [["--epochs", "0,1"], 1, "expected 3 epochs or more, got 2"],
       [["--epochs", "soon"], 1, "expected last, all or epochs such as 1,5,20, got soon"],
       [["--epochs", "0,1,9"], 1, "has no weights of epoch 9, only of epochs 0, 1 and 2"],
@@ -327,11 +328,15 @@ describe("of files", () => {
     );
   });
 
-  it("tells people in lines, one a conclusion", async () => {
+  it("tells people in rows under headings, one a conclusion", async () => {
     const { stdout, code } = await run("sensitivity", "--x", "x.npy", "--z", "far.npy", "near.npy", "--batch", "16");
     expect(code).toBe(0);
     expect(stdout).toContain("nHSIC(X,Z): near.npy is above far.npy");
-    expect(stdout).toMatch(/holds in \d+ of 13/);
+    expect(stdout).toMatch(
+      /in so many of 13 settings\nconclusion +default \[95 %\] {2}holds {2}flips {2}cannot tell\n/,
+    );
+    expect(stdout).toMatch(/^order by nHSIC\(X,Z\): far.npy < near.npy +τ ≥ −?[01]\.\d{3} +\d+ +0 +\d+$/m);
+    expect(stdout).toContain("τ: Kendall's rank correlation");
     expect(existsSync(join(home, "swept"))).toBe(false);
   });
 
@@ -343,9 +348,13 @@ describe("of files", () => {
     [["--x", "x.npy", "--z", "far.npy"], "expected two representations or more"],
     [["--x", "x.npy", "--z", "far.npy", "near.npy", "--batch", "9"], "--batch: expected an even number"],
     [["--x", "x.npy", "--z", "far.npy", "near.npy"], "the default setting needs two batches of 128"],
+    [
+      ["--x", "x.npy", "--z", "far.npy", "near.npy", "--batch", "16", "--samples", "97"],
+      "--samples: expected 1 to 96, as many as there are, got 97",
+    ],
   ])("refuses %j", async (args, message) => {
     const { code, stderr } = await run("sensitivity", ...args);
-    expect(code).toBe(message.startsWith("the default") ? 1 : 2);
+    expect(code).toBe(/^the default|--samples/.test(message) ? 1 : 2);
     expect(stderr).toContain(message);
     expect(stderr.trim().split("\n")).toHaveLength(1);
   });

@@ -29,6 +29,31 @@ describe("measure --run", () => {
     }
   });
 
+  it("takes by default the images that the run observed, on as many threads", async () => {
+    const observed = (key: string, stage: string) =>
+      results(trained.runs, trained.e2e).findLast((point) => point.key === key && point.stage === stage)!.value;
+    const nhsic = await trained.told("measure", "nhsic", "--run", trained.e2e, "--stages", "fc1");
+    expect(nhsic).toMatchObject({ samples: 64, split: "test", batch: 32, batches: 2 });
+    expect(nhsic.results[0].value).toBeCloseTo(observed("nhsicXZ", "fc1"), 9);
+    const mine = await trained.told(
+      "measure",
+      "mine",
+      "--run",
+      trained.e2e,
+      "--stages",
+      "conv2",
+      "--set",
+      "steps=40",
+      "pairs=input",
+    );
+    expect(mine).toMatchObject({ samples: 200, split: "train" });
+    expect(mine.results[0].value).toBe(observed("mineXZ", "conv2"));
+    const other = await trained.told("measure", "hsic", "--run", trained.e2e, "--stages", "fc1");
+    expect(other).toMatchObject({ samples: 128, split: "test", batch: 128, batches: 1 });
+    const text = await trained.ask("measure", "geometry", "--run", trained.e2e, "--stages", "fc1", "--epoch", "3");
+    expect(text.stdout).toMatch(/^geometry of 128 test images\nepoch 3\n/);
+  });
+
   it("takes stages, epochs, splits; two runs on the same batches, stage by stage", async () => {
     const given = ["--batch", "32", "--stages", "conv2", "fc1"];
     const one = await trained.told(
@@ -82,7 +107,9 @@ describe("measure --run", () => {
       "--stages",
       "fc1",
     );
-    expect(probe.results.find(({ key }: { key: string }) => key === "test").differenceInterval).toHaveLength(2);
+    const test = probe.results.find(({ key }: { key: string }) => key === "test");
+    expect(test.differenceInterval).toHaveLength(2);
+    expect(test.difference * 128).toBe(Math.round(test.difference * 128)); // a number of images, exactly
     const information = await trained.told("measure", "information", "--run", trained.e2e, "--stages", "fc2", "--set", "epochs=1", "train=64"); // biome-ignore format: one line
     expect(information.results.map(({ key }: { key: string }) => key)).toContain("informationY");
     const full = await trained.told("measure", "nhsic", "--run", trained.e2e, "--full", "--stages", "fc2");
@@ -138,7 +165,7 @@ describe("measure --run", () => {
         1,
       ],
       [
-        ["measure", "nhsic", "--run", trained.e2e, "--samples", "64"],
+        ["measure", "nhsic", "--run", trained.e2e, "--samples", "64", "--batch", "128"],
         /expected at least one batch of 128 samples, got 64/,
         1,
       ],

@@ -12,7 +12,10 @@ model: lenet5
 epochs: 3
 threads: 1
 checkpoint: { keep: all }
-observe: { nhsic: { every: 1, batch: 32, batches: 2 }, probe: { at: end } }
+observe:
+  nhsic: { every: 1, batch: 32, batches: 2 }
+  probe: { at: end }
+  mine: { at: end, steps: 40, images: 200, split: train, pairs: input }
 variants:
   e2e: { partition: 1 }
   layer-wise: { partition: stage, objective: { loss: cross-entropy, head: linear }, checkpoint: { keep: [0, 2] } }

@@ -188,6 +188,18 @@ describe("compare", () => {
     expect(third.stdout).not.toContain("\u001b"); // no colours where nobody can see them
   });
 
+  it("says a measure's warning once over all runs, and how often it came", async () => {
+    const runs = folder();
+    const observe = "observe: { ksg: { every: 1, images: 32, largestDimension: 4 } }";
+    const file = put(runs, "tiny.yaml", tiny.replace(/observe: .*/, observe));
+    const { code, stderr } = await stopgrad(["compare", file, "seeds=[1,2]", "--runs", runs]);
+    expect(code).toBe(0);
+    const lines = stderr.split("\n").filter((line) => line.includes("warning"));
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toMatch(/, seed 1: warning: ksg of conv1, .* cannot be computed before the first step: /);
+    expect(lines[1]).toBe("the warning of ksg came 12 times in every run, of conv1, conv2, fc1, fc2, fc3");
+  });
+
   it("goes on when a run fails, reports what there is, and tries again only what failed", async () => {
     const runs = folder();
     const file = put(runs, "tiny.yaml", tiny);

@@ -1,10 +1,25 @@
 // Full-set measures and features of representations that are not in memory together: what is made once, and what is left.
 import "../support/one-thread.js";
-import { Generator, memory, randn, scope, type Tensor } from "@stopgrad/torch";
+import { Generator, memory, randn, scope, type Tensor, tensor } from "@stopgrad/torch";
 import { describe, expect, it } from "vitest";
-import { measureFullSetOf, measurePairsOf } from "../../src/experiment/measured.js";
+import {
+  differenceOf,
+  type Measured,
+  measureFullSetOf,
+  measurePairsOf,
+  measureProbesOf,
+  measureSamplesOf,
+} from "../../src/experiment/measured.js";
 import { collect, ofArrays, type Representations } from "../../src/experiment/representations.js";
-import { fullSet, type PairMeasure, pairMeasures } from "../../src/measures/index.js";
+import {
+  fullSet,
+  type PairMeasure,
+  type ProbeMeasure,
+  pairMeasures,
+  probeMeasures,
+  type SampleMeasure,
+  sampleMeasures,
+} from "../../src/measures/index.js";
 
 const normal = (seed: number, shape: readonly number[]) =>
   randn(shape, { generator: new Generator(seed), dtype: "float64" });
@@ -48,6 +63,70 @@ describe("measureFullSetOf", () => {
       expect(() => measureFullSetOf("hsic", {}, given, () => {}, onRefusal)).toThrow(/^x: the numbers are too large/);
     }
     given.dispose();
+  });
+});
+
+describe("a representation with NaN among others", () => {
+  it("is refused by every measure where it is handed on, and ends the reading where not", () => {
+    const labels = { labels: tensor(BigInt64Array.from({ length: 40 }, (_, i) => BigInt(i % 4))), classes: 4 };
+    const z = [1, 2].map((seed) => ({ name: `z${seed}`, tensor: normal(seed, [40, 3]) }));
+    z[1]!.tensor.select(0, 7).select(0, 2).fill_(Number.NaN);
+    const given = ofArrays(z, { name: "x", tensor: normal(9, [40, 5]) }, labels, "hand-on");
+    expect([0, 1].map((at) => given.faultOf!(at))).toEqual([null, "holds NaN at [7, 2]; expected finite numbers"]);
+    const quick: Record<string, object> = {
+      mine: { steps: 2 },
+      "info-nce": { steps: 2 },
+      "mlp-probe": { epochs: 1 },
+      knn: { k: 3 },
+    };
+    const optionsOf = (name: string, options: { parse(given: object): unknown }) =>
+      options.parse(quick[name] ?? {}) as Record<string, unknown>;
+    const taken = [
+      ...Object.entries<PairMeasure>(pairMeasures).map(([name, one]) => [
+        name,
+        measurePairsOf(one, optionsOf(name, one.options), given, 10, () => {}, "row"),
+      ]),
+      ...Object.entries<SampleMeasure>(sampleMeasures).map(([name, one]) => [
+        name,
+        measureSamplesOf(one, optionsOf(name, one.options), given, false, () => {}, "row"),
+      ]),
+      ...Object.entries<ProbeMeasure>(probeMeasures).map(([name, one]) => [
+        name,
+        measureProbesOf(one, optionsOf(name, one.options), given, given, () => {}, "row"),
+      ]),
+      ...(["exact", "nystrom", "random-features"] as const).flatMap((approximation) =>
+        (["nhsic", "hsic"] as const).map((name) => {
+          const options = approximation === "exact" ? { approximation } : { approximation, rank: 10 };
+          return [`${name} by ${approximation}`, measureFullSetOf(name, options, given, () => {}, "row")];
+        }),
+      ),
+    ] as [string, Measured[]][];
+    for (const [name, rows] of taken) {
+      for (const { at, refusal } of rows) expect([name, at, refusal !== undefined]).toEqual([name, at, at === 1]);
+      expect(new Set(rows.map(({ at }) => at)), name).toEqual(new Set([0, 1]));
+    }
+    const strict = ofArrays(z, null, labels);
+    expect(() => measurePairsOf(pairMeasures.hsic, optionsOf("hsic", pairMeasures.hsic.options), strict, 10)).toThrow(
+      "z2 holds NaN at [7, 2]; expected finite numbers",
+    );
+    given.dispose();
+  });
+});
+
+describe("differenceOf", () => {
+  it("counts right answers and divides once", () => {
+    const test = (right: number): Measured => {
+      const terms = Float64Array.from({ length: 1000 }, (_, i) => Number(i < right));
+      return { at: 0, what: "test", value: right / 1000, evidence: { of: "samples", terms } };
+    };
+    expect(0.926 - 0.918).not.toBe(0.008);
+    const { difference, interval } = differenceOf(test(926), test(918), { level: 0.95, resamples: 2000 });
+    expect(difference).toBe(0.008);
+    expect(interval![0]).toBeGreaterThan(0);
+    expect(differenceOf(test(918), test(918), { level: 0.95, resamples: 200 })).toEqual({
+      difference: 0,
+      interval: [0, 0],
+    });
   });
 });
 

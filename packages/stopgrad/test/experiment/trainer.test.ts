@@ -4,7 +4,7 @@ import "../support/one-thread.js";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Tensor } from "@stopgrad/torch";
+import { memory, type Tensor } from "@stopgrad/torch";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
   checkpointSteps,
@@ -42,7 +42,7 @@ async function trained(text: string, options: { stopAfter?: number; directory?: 
   );
   const points = events.flatMap((event) => (event.type === "metrics" ? event.points : []));
   const warnings = events.flatMap((event) => (event.type === "warning" ? [event.message] : []));
-  return { last: events.at(-1)!, points, warnings, directory, asked };
+  return { last: events.at(-1)!, events, points, warnings, directory, asked };
 }
 
 const failed = (message: RegExp) => ({ type: "failed", message: expect.stringMatching(message) });
@@ -93,9 +93,50 @@ it("a measure that cannot be computed is NaN, with a warning that names measure,
   expect(nhsic).toHaveLength(3 * 2 * (last.type === "completed" ? last.summary.stages.length : 0));
   expect(nhsic.every(({ value, standardError }) => Number.isNaN(value) && standardError === null)).toBe(true);
   expect(warnings).toHaveLength(3);
-  expect(warnings[0]).toMatch(/^nhsic of fc1, fc2.* cannot be computed before the first step: epsilon: expected at least .*, got 1e-300$/);
+  expect(warnings[0]).toMatch(
+    /^nhsic of fc1, fc2.* cannot be computed before the first step: epsilon: expected at least .*, got 1e-300$/,
+  );
   expect(warnings[2]).toMatch(/ cannot be computed in epoch 2, step 3: /);
   if (last.type === "completed") expect(last.summary.stages[0]).toMatchObject({ nhsicXZ: null, nhsicYZ: null });
+});
+
+it("says what is measured before each measure, in order, and what a warning of one is made of", async () => {
+  const observe = `observe: { nhsic: { every: 2, batch: 32, batches: 2 }, ksg: { at: end, images: 32, largestDimension: 4 } }\n`;
+  const { events } = await trained(small + observe);
+  const told = events.flatMap((event) => {
+    if (event.type === "measuring") return [`${event.measure} ${event.epoch} (${event.number} of ${event.of})`];
+    return event.type === "metrics" ? [`metrics ${event.points[0]!.epoch}`] : [];
+  });
+  expect(told).toEqual([
+    "test accuracy 0 (1 of 1)",
+    "nhsic 0 (1 of 1)",
+    "metrics 0",
+    "test accuracy 1 (1 of 1)",
+    "metrics 1",
+    "test accuracy 2 (1 of 1)",
+    "nhsic 2 (1 of 2)",
+    "ksg 2 (2 of 2)",
+    "metrics 2",
+  ]);
+  const warning = events.find((event) => event.type === "warning");
+  expect(warning).toMatchObject({
+    problem: { measure: "ksg", stages: expect.arrayContaining(["fc1"]), reason: expect.stringContaining("features") },
+  });
+  const { measure, stages, reason } = (warning as Extract<TrainingEvent, { type: "warning" }>).problem!;
+  expect(warning!.message).toBe(`${measure} of ${stages.join(", ")} cannot be computed in epoch 2, step 3: ${reason}`);
+});
+
+it("leaves no tensor behind, whatever it observes and however it ends", async () => {
+  const observe =
+    "observe: { nhsic: { every: 1, batch: 32, batches: 2 }, geometry: { every: 1 }, probe: { at: end } }\n";
+  const left = async (text: string, options: { stopAfter?: number } = {}) => {
+    const before = memory().liveTensors;
+    await trained(text, options);
+    return memory().liveTensors - before;
+  };
+  expect(await left(small + observe)).toBe(0);
+  expect(await left(small + observe, { stopAfter: 12 })).toBe(0);
+  expect(await left(`${small + observe}optimizer: { name: sgd, learningRate: 1e18 }\n`)).toBe(0);
 });
 
 it("every place where it can be stopped is one it goes on from, to the same numbers", async () => {

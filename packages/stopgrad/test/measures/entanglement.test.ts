@@ -277,7 +277,7 @@ describe("refuses what it cannot measure", () => {
     [{ z: rows([[1], [1e200], [2]]) }, /too large/],
     [{ z: rows([[1]]), labels: int64([0]) }, /at least 2 samples along the first dimension, got \[1, 1\]/],
     [{ labels: null }, /expected labels beside the representation, got none/],
-    [{ labels: int64([1, 1, 1]) }, /at least two classes, got only 1/],
+    [{ labels: int64([1, 1, 1]) }, /at least two classes, got one/],
     [{ labels: int64([0, 1]) }, /a label for each of 3 samples, got 2/],
     [{ labels: int64([0, -1, 1]) }, /at least 0, got -1/],
     [{ labels: tensor([0, 1, 1]) }, /whole numbers, got \[3\] of float32/],

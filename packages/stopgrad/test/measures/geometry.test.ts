@@ -342,7 +342,7 @@ describe("refuses what it cannot measure", () => {
     [{ z: rows([[1], [-1e300], [2]]) }, /too large/],
     [{ z: rows([[1]]), labels: int64([0]) }, /at least 2 samples/],
     [{ labels: null }, /expected labels beside the representation, got none/],
-    [{ labels: int64([2, 2, 2]) }, /at least two classes, got only 2/],
+    [{ labels: int64([2, 2, 2]) }, /at least two classes, got one/],
     [{ labels: int64([0, 1, 2, 3]) }, /a label for each of 3 samples, got 4/],
   ])("%#", (sample, message) => {
     expect(() => attempt(sample)).toThrow(message);

@@ -286,6 +286,26 @@ describe("input at its limits", () => {
     },
   );
 
+  test.each(ways)("linear CKA has no unit, and where float64 does not hold the squares it says so: %s", (_, take) => {
+    scope(() => {
+      const options = { kernel: "linear" };
+      const usual = take("cka", arraysOf(normal(2)), options);
+      for (const factor of [1e-70, 1e70]) {
+        const scaled = take("cka", arraysOf(normal(2).mul(factor)), options);
+        for (const [at, value] of usual.entries()) expect(scaled[at]).toBeCloseTo(value, 10);
+      }
+      for (const name of ["hsic", "cka"] as const) {
+        for (const [factor, what] of [
+          [1e80, "large"],
+          [1e-85, "small"],
+        ] as const) {
+          const values = normal(2).mul(factor);
+          refuses(() => take(name, arraysOf(values), options), `the numbers are too ${what}: the square of an inner`);
+        }
+      }
+    });
+  });
+
   test("more landmarks than samples, and landmarks that coincide, leave the exact value", () => {
     scope(() => {
       const points = normal(3, [4, 3]);

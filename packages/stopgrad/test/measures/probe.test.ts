@@ -3,7 +3,7 @@
 import "../support/one-thread.js";
 import { Generator, memory, rand, randn, scope, type Tensor, tensor } from "@stopgrad/torch";
 import { describe, expect, it } from "vitest";
-import { logisticRegression, MeasureError } from "../../src/measures/index.js";
+import { logisticRegression } from "../../src/measures/index.js";
 import { probe } from "../../src/measures/probe.js";
 import { standardise } from "../../src/measures/probe-features.js";
 import recorded from "../fixtures/probes.json" with { type: "json" };
@@ -238,7 +238,6 @@ describe("standardise", () => {
   it("refuses what float32 cannot hold", () => {
     scope(() => {
       const labels = inTurn(4);
-      expect(() => probe.fit(made([[[1e30], [-1e30], [1e30], [0]], labels]), {})).toThrow(MeasureError);
       const huge: [number[][], number[]] = [[[3e38], [1], [1], [1]], labels];
       expect(() => probe.fit(made([[[0], [1e-3], [0], [1e-3]], labels], huge), {})).toThrow(
         /on the scale of the training/,

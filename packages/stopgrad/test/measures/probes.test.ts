@@ -29,8 +29,8 @@ describe.each(probes)("$name", ({ measure, options }) => {
   };
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])("refuses %d in either split", (value) => {
-    refused(() => ({ train: spoilt(value) }), /expected finite features, got NaN or infinity/);
-    refused(() => ({ test: spoilt(value) }), /expected finite features, got NaN or infinity/);
+    refused(() => ({ train: spoilt(value) }), /expected finite features, got NaN, infinity or numbers beyond float32/);
+    refused(() => ({ test: spoilt(value) }), /expected finite features, got NaN, infinity or numbers beyond float32/);
   });
 
   it("refuses one training class, and labels out of range", () => {
@@ -46,6 +46,21 @@ describe.each(probes)("$name", ({ measure, options }) => {
     refused(() => ({ testLabels: int64(inTurn(29)) }), /test labels \[30\] of int64, got \[29\]/);
     refused(() => ({ trainLabels: tensor(inTurn(30)) }), /training labels \[30\] of int64, got \[30\] of float32/);
     refused(() => ({ train: int64(inTurn(30)).unsqueeze(1) }), /float32 or float64, got int64/);
+  });
+
+  it("does not depend on the features' unit, to the last bit, as far as float32 goes", () => {
+    scope(() => {
+      const features = noise(60, 4);
+      const usual = measure.fit(features, options);
+      for (const exponent of [-100, -30, 30, 100]) {
+        const unit = 2 ** exponent;
+        const found = measure.fit(
+          { ...features, train: features.train.mul(unit), test: features.test.mul(unit) },
+          options,
+        );
+        expect(found).toEqual(usual);
+      }
+    });
   });
 
   it("refuses options it does not know", () => {

@@ -4,6 +4,8 @@ import { compareRuns } from "../../src/report/comparison.js";
 import {
   informationChart,
   informationPlaneChart,
+  linearSeparabilityChart,
+  measuresCharts,
   memoryChart,
   type ReportRun,
   renderSvg,
@@ -134,7 +136,7 @@ describe("charts of a report", () => {
       "Image: nHSIC(X,Z)",
     ]);
     const names = panels.map(({ layer }) => layer[1].encoding.x.axis.labelExpr);
-    expect(new Set(names)).toEqual(new Set(['["a","c"][datum.value]'])); // measured by some variant, in network order
+    expect(new Set(names)).toEqual(new Set(['slice([":a",":c"][datum.value], 1)'])); // measured by some variant, in network order
     const of = (panel: number, variant: string) =>
       panels[panel].data.values.filter((point: Json) => point.variant === variant);
     expect(of(0, "e2e").map((point: Json) => point.stage)).toEqual(["c"]);
@@ -163,6 +165,50 @@ describe("charts of a report", () => {
     const options = { variants: greedyVariants, seeds: [1], epochs: 2, information: true, nhsic: false };
     expect(panelsOf(informationChart(compareRuns(syntheticRuns(options)))!.spec as Json)).toHaveLength(2);
     expect(informationChart(compareRuns(syntheticRuns({ probes: true })))).toBeNull();
+  });
+
+  it("linear separability: variants beside each other; two seeds by what they have, more by their interval", () => {
+    const chart = (seeds: number[]) => {
+      const runs = syntheticRuns({ seeds, probes: true, nhsic: false });
+      for (const { record } of runs) {
+        for (const stage of record.summary!.stages) stage.probeTest = 0.5 + 0.01 * record.seed;
+      }
+      return linearSeparabilityChart(compareRuns(runs))!;
+    };
+    const points = (seeds: number[]) =>
+      (chart(seeds).spec as Json).data.values.filter(({ split }: Json) => split === "test");
+    const [e2e] = points([1, 3]);
+    expect(e2e).toMatchObject({ stage: "conv1", mean: 52, from: 51, to: 53, low: 39.2938 }); // 52 ± 12.7062
+    const layerWise = points([1, 3]).find(({ variant }: Json) => variant === "layer-wise");
+    expect(layerWise.position - e2e.position).toBeCloseTo(0.06, 10);
+    expect(points([1, 2, 3])[0]).toMatchObject({ from: 49.5159, to: 54.4841 });
+    expect(chart([1, 3]).caption).toContain("vertical lines: from one seed to the other.");
+    expect(chart([1, 2, 3]).caption).toContain("95 % interval, cut off");
+  });
+
+  it("measures: a chart a family, a panel a quantity with its unit; nothing that is everywhere the same", async () => {
+    const runs = syntheticRuns({ seeds: [1, 2, 3], stages: ["a", "constructor"], nhsic: false });
+    for (const { record } of runs) {
+      record.summary!.stages.forEach((stage, depth) => {
+        stage.measures = {
+          J: 1e-5 * (depth + record.seed),
+          entropyLimit: Math.log(10),
+          knnTest: 0.1 * depth,
+          own: depth,
+        };
+      });
+    }
+    const charts = measuresCharts(compareRuns(runs));
+    expect(charts.map(({ name }) => name)).toEqual(["measures-probes", "measures-entanglement", "measures-other"]);
+    const panels = charts.flatMap(({ spec }) => panelsOf(spec as Json));
+    expect(panels.map(({ title, layer }) => [title.text, layer[1].encoding.y.axis.title])).toEqual([
+      ["Nearest neighbours test", "%"],
+      ["J", "nats"],
+      ["Own", null],
+    ]);
+    expect(panels[0].data.values.map(({ mean }: Json) => mean)).toEqual([0, 10, 0, 10]);
+    for (const { spec } of charts) expect(await renderSvg(spec)).toContain(">constructor");
+    expect(await renderSvg(charts[1]!.spec)).toMatch(/>[1-9](\.\d)?e-5</);
   });
 
   it("memory: a panel a variant on one scale, a bar a module in network order, its parts and its peak", async () => {
@@ -274,7 +320,7 @@ describe("charts of a report", () => {
         }
         const domain = panel.layer[0].encoding.y.scale.domain;
         if (name !== "cost" && domain) expect(domain[0]).toBeGreaterThan(-0.04 * domain[1]);
-        if (panel.title?.text === "Accuracy") expect(domain).toEqual([-1.5, 101.5]);
+        if (panel.title?.text === "Accuracy") expect(domain).toEqual([-1.44, 101.44]);
       }
       expect(lowest).toBeGreaterThan(0);
     }

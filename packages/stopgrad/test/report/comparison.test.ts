@@ -164,11 +164,34 @@ describe("runs put in order", () => {
     expect(result.remarks).toEqual(["layer-wise: no run has finished yet; its charts show what was measured so far."]);
   });
 
-  it("drops numbers that are not finite and says how many", () => {
+  it("drops losses and accuracies that are not finite and says how many", () => {
     const [run] = syntheticRuns({ seeds: [1] });
     run!.metrics.push({ epoch: 21, step: 1, key: "trainLoss", stage: "", value: Number.NaN, standardError: null });
-    expect(compareRuns([run!]).remarks[0]).toMatch(/^1 recorded number was not finite/);
+    expect(compareRuns([run!]).remarks[0]).toMatch(/^1 recorded loss or accuracy was not finite/);
     expect(trajectory(run!, "trainLoss").at(-1)!.epoch).toBe(20);
+  });
+
+  it("a measure that refuses a stage is no alarm: which, of which stages, and why", () => {
+    const runs = syntheticRuns({ seeds: [1, 2] });
+    const missing = (key: string, stage: string, epoch: number) => ({
+      ...{ key, stage, epoch, step: epoch, value: Number.NaN, standardError: null },
+    });
+    for (const { record, metrics } of runs) {
+      record.settings.observe = { ksg: { pairs: "labels", largestDimension: 20 }, binning: { largestDimension: 5000 } };
+      for (const stage of ["conv1", "conv2"]) {
+        metrics.push(missing("ksgXZ", stage, 1), missing("ksgYZ", stage, 1), missing("ksgYZ", stage, 2));
+      }
+      metrics.push(missing("binningYZ", "fc1", 1));
+    }
+    const { remarks, notes } = compareRuns(runs);
+    expect(remarks).toEqual([]);
+    expect(notes).toEqual([
+      "Not measured: KSG(Y, Z) of stages wider than 20 features a sample (conv1 and conv2); " +
+        "binning(Y, Z) of fc1 (no finite number, 4 times).",
+    ]);
+    expect(compareRuns(syntheticRuns()).notes).toEqual([]);
+    runs[0]!.metrics.push(missing("localLoss", "conv1", 1));
+    expect(compareRuns(runs).remarks[0]).toMatch(/^1 recorded loss or accuracy was not finite/);
   });
 
   it("reads a trajectory in order, the last of two at the same epoch", () => {

@@ -8,6 +8,7 @@ import {
   formatMultiplyAdds,
   formatNumber,
   formatPercent,
+  formatSignificant,
   formatSpread,
   joinWords,
   multiplyAddUnit,
@@ -30,6 +31,25 @@ describe("numbers as people read them", () => {
       "457",
       "12,345",
     ]);
+  });
+
+  it("keeps four significant digits, however small or large", () => {
+    const values = [0, 0.431, 12.345, 309.75, 1425.2, -805.723, 0.00043219, 4.3219e-7, -1e-12, 123456789012, 9.99996];
+    expect(values.map((value) => formatSignificant(value))).toEqual([
+      "0",
+      "0.4310",
+      "12.35",
+      "309.8",
+      "1,425",
+      "−805.7",
+      "0.0004322",
+      "4.322e−7",
+      "−1.000e−12",
+      "1.235e11",
+      "10.00",
+    ]);
+    expect(formatSignificant(0.0015749, 3)).toBe("0.00157");
+    expect(formatSignificant(Number.NaN)).toBe("–");
   });
 
   it("writes spreads and differences", () => {

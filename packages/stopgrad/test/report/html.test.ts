@@ -74,18 +74,24 @@ describe("the report page", () => {
     for (const { record } of runs) {
       const { stages } = record.summary!;
       for (const [at, stage] of stages.entries())
-        stage.measures = { effectiveRank: 10 - at + record.seed, ksgYZ: null };
+        stage.measures = { effectiveRank: 10 - at + record.seed, ksgYZ: null, skipped: 0, own: at };
     }
     const comparison = compareRuns(runs);
     const html = await renderReport(runs, { interactive: false });
     const charts = reportCharts(comparison).map(({ name }) => name);
-    expect(charts).toContain("measures");
+    expect(charts).toContain("measures-geometry");
+    expect(charts).toContain("measures-other");
     for (const name of charts) expect(html).toContain(`data-chart="${name}"`);
     const tables = reportTables(comparison).map(({ title }) => title);
     expect(tables).toContain("Differences in the information plane");
-    expect(tables).toContain("Measures of the representations");
+    expect(tables).toContain("Geometry");
+    expect(tables).not.toContain("Mutual information");
     for (const title of tables) expect(html).toContain(title);
     expect(html).toContain("effective rank");
+    expect(html).toContain("<dt>Effective rank (directions)</dt><dd>Exponential of the entropy");
+    expect(html).toContain("Not drawn, because at every stage the same: skipped 0.");
+    expect(charts).not.toContain("measures-entanglement"); // nothing varies
+    expect(html).not.toContain("KSG");
   });
 
   it("says that nHSIC is missing, lists failures, and works with nothing at all", async () => {

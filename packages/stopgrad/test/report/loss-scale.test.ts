@@ -15,6 +15,7 @@ const line = (...losses: number[]): CurvePoint[] =>
     variant: "v",
     variantKey: ":v",
     split: "test",
+    seed: null,
     epoch,
     mean,
     low: mean - 0.1,

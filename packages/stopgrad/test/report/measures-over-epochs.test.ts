@@ -85,13 +85,13 @@ describe("measures over epochs", () => {
       ["a", "CKA(Y, Z)"],
       ["b", null],
     ]);
-    expect(charts[0]!.caption).toMatch(/^Above with the input, below with the label\./);
+    expect(charts[0]!.caption).toMatch(/^HSIC of input and stage .* Above with the input, below with the label\./);
     const [knn] = panelsOf(charts[1]!.spec);
     expect(new Set(knn.data.values.map(({ split }: Json) => split))).toEqual(new Set(["train", "test"]));
     expect(knn.layer[1].encoding.strokeDash.scale.domain).toEqual(["train", "test"]);
     expect(knn.layer[1].encoding.y.axis.title).toBe("accuracy (%)");
     expect(knn.data.values.find(({ epoch }: Json) => epoch === 3).mean).toBeCloseTo(32, 5);
-    expect(charts[1]!.caption).toMatch(/^Train dashed, test solid\./);
+    expect(charts[1]!.caption).toMatch(/^Accuracy of a vote .* Train dashed, test solid\./);
   });
 
   it("probes too, and runs that are not done; nothing of modules and workers", () => {
@@ -128,6 +128,22 @@ describe("measures over epochs", () => {
       for (const { mean } of data.values) expect(mean).toSatisfy((y: number) => y > low && y < high);
     }
     expect(await renderSvg(chart!.spec)).not.toMatch(/NaN|Infinity|undefined/);
+  });
+
+  it("two seeds are drawn as lines of their own, three as a band; few times as dots", () => {
+    const marks = (runs: readonly ReportRun[]) => panelsOf(chartsOf(runs)[0]!.spec)[0].layer;
+    const two = marks(observing({ alignment: rising }, { seeds: [4, 7] }));
+    expect(two.map(({ mark }: Json) => mark.type)).toEqual(["line", "line", "circle"]);
+    const own = two[0].data.values.filter(({ variant }: Json) => variant === "e2e");
+    expect(own.map(({ seed, epoch, mean }: Json) => [seed, epoch, mean])).toEqual(
+      [4, 7].flatMap((seed) => [0, 1, 2, 3].map((epoch) => [seed, epoch, Number((epoch + 0.1 * seed).toFixed(6))])),
+    );
+    expect(two[0].encoding.detail.field).toBe("seed");
+    expect(two[0].mark.strokeWidth).toBeLessThan(two[1].mark.strokeWidth);
+    const three = marks(observing({ alignment: rising }));
+    expect(three[2].mark.opacity).toBe(1);
+    const epochs = Array.from({ length: 11 }, (_, epoch) => epoch);
+    expect(marks(observing({ alignment: rising }, { epochs }))[2].mark.opacity).toBe(0);
   });
 
   it("an interval many times as wide as the lines differ is cut off", () => {
@@ -174,6 +190,7 @@ describe("measures over epochs on disk", () => {
     const options = { interactive: false };
     await writeReport(directory, observing({ nc1: rising, snn: rising }, { seeds: [1] }), options);
     await writeFile(join(directory, "charts", "over-epochs.txt"), "mine");
+    await writeFile(join(directory, "tables", "measures.md"), "of an earlier version");
     const { html } = await writeReport(directory, observing({ snn: rising }, { seeds: [1] }), options);
     const charts = await readdir(join(directory, "charts"));
     expect(charts.filter((name) => name.startsWith("over-epochs"))).toEqual([
@@ -183,9 +200,9 @@ describe("measures over epochs on disk", () => {
     ]);
     const tables = await readdir(join(directory, "tables"));
     expect(tables.filter((name) => name.startsWith("measures"))).toEqual([
+      "measures-entanglement.csv",
+      "measures-entanglement.md",
       "measures-over-epochs.csv",
-      "measures.csv",
-      "measures.md",
     ]);
     const page = await readFile(html, "utf8");
     expect(page).toContain('data-chart="over-epochs-snn"');

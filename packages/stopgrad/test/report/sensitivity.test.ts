@@ -118,16 +118,45 @@ describe("a summary for the terminal", () => {
     );
   });
 
-  it("has a line of at most 120 columns for each that some setting tells", () => {
+  it("has a row under headings for each that some setting tells, with what flips it under it", () => {
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(120);
-    expect(text).toMatch(/conv1 is above 0.05 +0.200 \[−0.100, 0.300\] {2}holds in 15 of 15\n/);
-    expect(text).toMatch(/conv2.*holds in 10 of 15; flips: epsilon 1e-3 and 4 more\n/);
-    expect(text).toMatch(/conv3.*holds in 14 of 15; flips: train split\n/);
-    expect(text).toMatch(/whether.*conv5.*yes in 3, no in 2 of 15\n/);
-    expect(text).toContain("order by nHSIC(Y,Z): layer0.block < … < layer15.block ");
+    const top = lines.findIndex((line) => line.endsWith("in so many of 15 settings"));
+    expect(lines[top + 1]).toMatch(/^conclusion +default \[95 %\] {2}holds {2}flips {2}cannot tell$/);
+    expect(text).toMatch(/conv1 is above 0.05 +0.200 \[−0.100, 0.300\] +15 +0 +0\n/);
+    expect(text).toMatch(
+      /conv2 is above 0.05 .* 10 +5 +0\n {4}flips with epsilon 1e-3, batch 64, batch 256, batch 512, train split\n/,
+    );
+    expect(text).toMatch(/conv3 .* 14 +1 +0\n {4}flips with train split\n/);
+    expect(text).toMatch(/conv4 .* 9 +0 +6\n/);
+    expect(text).toMatch(/whether.*conv5.* 3 +2 +10\n/);
+    expect(text).toContain(
+      'After "whether", which the default setting cannot tell, "holds" counts yes and "flips" no.',
+    );
     expect(text).not.toContain("whether 7");
-    const short = sensitivitySummary([judged("a above b", { holds: 10, flips: 5 })], "title", []);
-    expect(short).toContain("holds in 10 of 15; flips: epsilon 1e-3, batch 64, batch 256 and 2 more\n");
+    const certain = sensitivitySummary([many[0]!], "title", []);
+    expect(certain).not.toContain("whether");
+    expect(certain).not.toContain("τ");
+  });
+
+  it("has names whole, and says what τ is", () => {
+    const squeezed = text.replace(/\s+/g, " ");
+    for (const stage of chain.split(" < ")) expect(squeezed).toContain(stage);
+    expect(text).not.toContain("…");
+    const order = { ...judged(`order by nHSIC(Y,Z): ${chain}`, { holds: 2, flips: 1 }), threshold: null };
+    for (const [at, value] of [1, 0.9, -0.25].entries()) order.findings[at]!.value = value;
+    const ordered = sensitivitySummary([order], "title", []);
+    expect(ordered).toMatch(/^order by nHSIC\(Y,Z\): layer0.block < .* τ ≥ −0.250 +2 +1 +0$/m);
+    expect(ordered.replace(/\s+/g, " ")).toContain("Kendall's rank correlation (τ_b) of an order with the default's");
+  });
+
+  it.each([72, 80, 200])("fits a terminal of %i columns", (width) => {
+    const fitted = sensitivitySummary(many, "A title of some words ".repeat(8).trim(), notes, width);
+    for (const line of fitted.split("\n")) expect(line.length).toBeLessThanOrEqual(width);
+    expect(fitted).toMatch(/^conclusion +default/m);
+    const long = judged("x".repeat(150), { holds: 15 });
+    for (const line of sensitivitySummary([long], "title", [], width).split("\n")) {
+      expect(line.length).toBeLessThanOrEqual(width);
+    }
   });
 
   it("draws at most 24 panels, those with differing verdicts first, and says so", () => {

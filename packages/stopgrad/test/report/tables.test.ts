@@ -4,6 +4,8 @@ import { headline } from "../../src/report/headline.js";
 import {
   contextsTable,
   costsTable,
+  informationTable,
+  linearSeparabilityTable,
   memoryTable,
   moduleMemoryTable,
   type ReportRun,
@@ -390,11 +392,11 @@ describe("tables of a report", () => {
       /: end to end ends at [^;]*; the 6 others end between \d+\.\d \(v\d\) and \d+\.\d \(v\d\)/,
     );
     expect(findings[2]).toBe(
-      "Peak memory: 10.0 MiB with end to end; of that, v1 10 % (least of the 6 others) to v6 60 % (most).",
+      "Peak memory: 10.0 MiB with end to end; v1 10 % (least of the 6 others) to v6 60 % (most) of that.",
     );
     const six = headline(compareRuns(made(6))).findings;
     expect(six[0]).toContain("; v1 80.0 % (−10.0); v2 82.0 %");
-    expect(six[2]).toContain("of that, v1 10 %, v2 20 %, v3 30 %, v4 40 % and v5 50 %.");
+    expect(six[2]).toContain("; v1 10 %, v2 20 %, v3 30 %, v4 40 % and v5 50 % of that.");
     const alike = made(7);
     for (const { record } of alike.slice(1)) record.summary!.testAccuracy = 0.1;
     expect(headline(compareRuns(alike)).findings[0]).toBe(
@@ -440,7 +442,7 @@ describe("tables of a report", () => {
     expect(findings[1]).toMatch(
       /^nHSIC\(X,Z\) of the first stage \(conv1\): end to end ends at 107\.\d.*; layer-wise ends/,
     );
-    expect(findings[2]).toBe("Peak memory: 80.0 MiB with end to end; of that, layer-wise 63 %.");
+    expect(findings[2]).toBe("Peak memory: 80.0 MiB with end to end; layer-wise 63 % of that.");
     const same = headline(compareRuns(runsWith({ e2e: [0.64, 0.65, 0.66], "layer-wise": [0.65, 0.64, 0.66] })));
     expect(same.findings[0]).toContain("includes zero: these seeds do not show a difference");
     expect(headline(compareRuns([])).findings).toEqual(["No run has finished."]);
@@ -541,6 +543,69 @@ describe("tables of a report", () => {
     expect(texts(table)[9]!.slice(7)).toEqual(["rises then falls", "still rising", "3 of 3"]);
     expect(tables.find((one) => one.name === "plane-over-stages")!.rows).toHaveLength(2);
     expect(table.notes[0]).toContain("noise biases it slightly upwards");
+  });
+
+  it("differences in the plane: digits that tell them apart, and why where there is no interval", () => {
+    const table = (runs: readonly ReportRun[]) =>
+      reportTables(compareRuns(runs)).find(({ name }) => name === "plane-differences")!;
+    const units = ({ columns }: Table) => columns.slice(3).map(({ unit }) => unit);
+    const several = table(syntheticRuns());
+    expect(units(several)).toEqual(["[95 %]", "[95 %]", "[95 %]", "[95 %]"]);
+    expect(texts(several)[0]![3]).toMatch(/^[+−]\d\S+ \[\S+, \S+\]$/);
+    expect(texts(several).flat().join(" ")).not.toContain("0.000 ");
+    const bare = texts(several).flatMap((row) => row.slice(3).filter((text) => text !== "–" && !text.includes("[")));
+    expect(bare).toContain("0"); // a stage whose nHSIC(Y,Z) never falls, in no run
+    expect(several.notes.join(" ")).toContain("are equal: no spread to judge by");
+    expect(several.notes.join(" ")).not.toContain("too few seeds");
+    const single = table(syntheticRuns({ seeds: [1] }));
+    expect(units(single)).toEqual([undefined, undefined, undefined, undefined]);
+    expect(single.notes.join(" ")).toContain("No interval where there are too few seeds for one.");
+    const equal = syntheticRuns({ seeds: [1, 2] });
+    const first = (variant: string) => equal.find(({ record }) => record.variant === variant && record.seed === 1)!;
+    for (const run of equal) run.metrics = first(run.record.variant).metrics;
+    expect(table(equal).notes.join(" ")).toContain("are equal: no spread to judge by");
+  });
+
+  it("linear separability: train and test accuracy of each stage with their intervals, fractions in CSV", () => {
+    const runs = syntheticRuns({ probes: true, nhsic: false });
+    for (const { record } of runs) {
+      for (const stage of record.summary!.stages) stage.probeTest = 0.5 + 0.01 * record.seed;
+      if (record.variant === "layer-wise") record.summary!.stages[1]!.probeTrain = null;
+    }
+    const table = linearSeparabilityTable(compareRuns(runs));
+    // Seeds 0.51, 0.52, 0.53: half-width 4.302653 · 0.01 / √3 = 0.0248414.
+    expect(table.rows).toHaveLength(10);
+    expect(texts(table)[6]).toEqual(["layer-wise", "conv2", "–", "52.00 [49.52, 54.48]"]);
+    expect(table.columns.map(({ title, unit }) => [title, unit]).slice(2)).toEqual([
+      ["train accuracy", "%"],
+      ["test accuracy", "%"],
+    ]);
+    const [header, line] = renderCsv(table).split("\r\n");
+    expect(header).toBe(
+      "variant,stage,probeTrainMean,probeTrainLow,probeTrainHigh,probeTestMean,probeTestLow,probeTestHigh",
+    );
+    expect(Number(line!.split(",")[5])).toBeCloseTo(0.52, 10);
+    expect(linearSeparabilityTable(compareRuns(syntheticRuns())).rows).toEqual([]);
+    expect(reportTables(compareRuns(runs)).map(({ name }) => name)).toContain("linear-separability");
+  });
+
+  it("information: only what was measured", () => {
+    const runs = syntheticRuns({ information: true, nhsic: false, seeds: [1] });
+    const table = informationTable(compareRuns(runs));
+    expect(table.columns.map(({ title }) => title).slice(2)).toEqual([
+      "label: information, at least",
+      "label: test accuracy",
+      "image: error",
+    ]);
+    const [stage] = runs[0]!.record.summary!.stages;
+    expect(table.rows[0]!.slice(2).map(({ data }) => data[0])).toEqual([
+      stage!.informationY,
+      stage!.informationAccuracy,
+      stage!.reconstructionError,
+    ]);
+    for (const { record } of runs) for (const one of record.summary!.stages) one.reconstructionError = null;
+    expect(informationTable(compareRuns(runs)).columns).toHaveLength(4);
+    expect(informationTable(compareRuns(syntheticRuns())).rows).toEqual([]);
   });
 
   it("lists failed runs with their error, and leaves out tables with nothing to say", () => {

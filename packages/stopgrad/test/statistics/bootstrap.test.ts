@@ -101,6 +101,20 @@ describe("mean of terms", () => {
     expect(far[1] - 1e9).toBeCloseTo(2 * near[1], 5);
   });
 
+  it("of counts is a count over the number: what ties is exactly 0, and equal terms are themselves", () => {
+    const right = Float64Array.from({ length: 1000 }, (_, i) => Number(i % 125 === 0)); // 8 of 1000 differ
+    const { difference, interval } = pairedBootstrap(right, new Float64Array(1000), { method: "percentile" });
+    expect(difference).toBe(0.008);
+    for (const end of interval!) expect(Math.round(end * 1000) / 1000).toBe(end);
+    const either = Float64Array.from({ length: 1000 }, (_, i) => (i % 25 === 0 ? 1 : i % 40 === 1 ? -1 : 0));
+    const apart = pairedBootstrap(either, new Float64Array(1000), { method: "percentile", level: 0.8 });
+    for (const end of apart.interval!) expect(Math.abs(Math.round(end * 1000) / 1000)).toBe(Math.abs(end));
+    const rare = bootstrapInterval([...new Array(99).fill(0), 0.1 + 0.2], { method: "percentile" });
+    expect(rare.interval![0]).toBe(0);
+    expect(bootstrapInterval(new Array(7).fill(0.1)).value).toBe(0.1);
+    expect(bootstrapInterval([1e16, 1, -1e16, 1]).value).toBe(0.5);
+  });
+
   it("has no interval for one term, one of width 0 for identical ones", () => {
     expect(bootstrapInterval([3])).toEqual({ value: 3, interval: null, method: "bca", n: 1 });
     expect(bootstrapInterval([0.1, 0.1, 0.1]).interval).toEqual([0.1, 0.1]);

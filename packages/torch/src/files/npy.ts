@@ -185,7 +185,9 @@ function splitHeader(source: ByteSource, refuse: Refuse): { headerText: string; 
   const start = view(0, Math.min(size, 12));
   const beginning = start.toString("latin1");
   if (looksLikeZip(start)) {
-    throw refuse(`found a zip archive (.npz); expected ${EXPECTED}: read it with readNpz`);
+    throw refuse(
+      `found a zip archive, as are a NumPy archive (.npz) and a PyTorch checkpoint (.pt); expected ${EXPECTED}`,
+    );
   }
   if (start[0] === 0x80 && start.length > 1 && start[1]! <= 5) {
     throw refuse(`found a Python pickle; expected ${EXPECTED}: save the array with numpy.save`);

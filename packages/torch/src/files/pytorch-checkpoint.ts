@@ -142,7 +142,7 @@ function refuseOtherFormats(file: OpenFile, refuse: Refuse): void {
   }
   if (start[0] === 0x80 && start[1]! <= 5) throw refuse(`found a Python pickle; expected ${EXPECTED}: ${old}`);
   if (start[8] === 0x7b && start.length > 8 && start.readUInt32LE(4) === 0) {
-    throw refuse(`found what looks like a safetensors file; expected ${EXPECTED}: read it with loadSafetensors`);
+    throw refuse(`found what looks like a safetensors file; expected ${EXPECTED}`);
   }
 }
 
@@ -165,7 +165,7 @@ function archiveFolder(members: ReadonlyMap<string, Member>, refuse: Refuse): st
     return folder;
   }
   if (names.some((name) => name.endsWith(".npy"))) {
-    throw refuse(`found a NumPy archive (.npz); expected ${EXPECTED}: read it with readNpz`);
+    throw refuse(`found a NumPy archive (.npz); expected ${EXPECTED}`);
   }
   throw refuse(
     `this zip archive is no checkpoint: expected a member "data.pkl" in one folder; it has ${listed(names)}`,

@@ -72,7 +72,7 @@ describe("readNpy", () => {
       "refused-u8-large.npy",
       /found 9223372036854775808 at position 1 of an array of uint64; expected at most 2\^63 - 1/,
     ],
-    ["refused-archive.npz", /found a zip archive \(\.npz\).*read it with readNpz/],
+    ["refused-archive.npz", /found a zip archive, .*\(\.npz\).*PyTorch checkpoint \(\.pt\); expected a NumPy array/],
     ["refused-pickle.npy", /found a Python pickle.*numpy\.save/],
   ])("refuses %s with a sentence", (name, expected) => {
     const path = fixturePath(`npy/${name}`);

@@ -42,7 +42,7 @@ export function classesOf(labels: Tensor | null, count: number): Classes {
     const smallest = values.amin().item();
     if (smallest < 0) throw new MeasureError(`expected labels of at least 0, got ${smallest}`);
     const classes = values.size(0);
-    if (classes < 2) throw new MeasureError(`expected labels of at least two classes, got only ${smallest}`);
+    if (classes < 2) throw new MeasureError(`expected labels of at least two classes, got one`);
     const sizes = counts.to("float64");
     const companions = sizes.indexSelect(0, places); // [N]
     return {

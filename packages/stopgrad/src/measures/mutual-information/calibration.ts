@@ -5,7 +5,7 @@
 // Gaussian is cut into, beside d Gaussians of which the first is correlated with it and the others are noise.
 import { cat, Generator, scope, type Tensor } from "@stopgrad/torch";
 import { MeasureError, type Sample, type SampleMeasure } from "../measure.js";
-import { type EstimatorName, estimators } from "./estimators.js";
+import { estimators } from "./estimators.js";
 import {
   classInformation,
   correlatedGaussians,
@@ -13,6 +13,7 @@ import {
   gaussianInformation,
   quantileLabels,
 } from "./gaussian.js";
+import type { EstimatorName } from "./names.js";
 
 /** Which information: of x and z, or of labels and z. */
 export type CalibrationPair = "input" | "labels";

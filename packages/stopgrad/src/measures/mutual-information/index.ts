@@ -9,7 +9,7 @@ export {
   calibrationTasks,
   toleranceOf,
 } from "./calibration.js";
-export { type EstimatorName, estimators } from "./estimators.js";
+export { estimators } from "./estimators.js";
 export {
   classInformation,
   correlatedGaussians,
@@ -21,3 +21,4 @@ export { infoNce } from "./info-nce.js";
 export { ksg } from "./ksg.js";
 export { labelBound } from "./label-bound.js";
 export { mine } from "./mine.js";
+export type { EstimatorName } from "./names.js";

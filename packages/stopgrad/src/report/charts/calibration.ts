@@ -17,6 +17,11 @@ const [WITHIN, FAILS, ABOVE] = ["within the tolerance", "fails", "fails, above t
 /** Of the largest truth: how high panels go. Estimates can be many times as high, and would flatten all others. */
 const HEADROOM = 1.25;
 
+/** Panels in a row, their side, and what one takes with its axis, in pixels. */
+const COLUMNS = 5;
+const PANEL = 190;
+const PANEL_WITH_AXIS = 228;
+
 /** Points where the tolerance is drawn: straight lines between them are close to its edge. */
 const BAND_POINTS = 60;
 
@@ -32,24 +37,38 @@ export function calibrationChart(
   const names = [...new Set(results.map(({ estimator }) => estimator))];
   const pairs = [...new Set(drawn.map(({ pair }) => pair))];
   const scales = { color: "shared", shape: "shared" };
+  const widest = Math.max(1, ...pairs.map((pair) => dimensionsOf(drawn, pair).length));
+  const width = PANEL_WITH_AXIS * Math.min(COLUMNS, widest);
   const rows = pairs.map((pair) => {
     const ofPair = drawn.filter((result) => result.pair === pair);
-    const dimensions = [...new Set(ofPair.map(({ dimension }) => dimension))].sort((a, b) => a - b);
-    const panels = dimensions.map((dimension) => panelOf(pair, dimension, ofPair, names, tolerance));
+    const panels = dimensionsOf(ofPair, pair).map((dimension) =>
+      panelOf(pair, dimension, ofPair, { names, width, tolerance }),
+    );
     const title = { text: `Estimate of ${titles[pair]} over the truth, nats`, offset: 14 };
-    return { ...grid(panels, 5, scales), title };
+    return { ...grid(panels, COLUMNS, scales), title };
   });
   return topLevel(rows, scales);
+}
+
+/** Ascending. */
+function dimensionsOf(results: readonly CalibrationResult[], pair: CalibrationPair): number[] {
+  const ofPair = results.filter((result) => result.pair === pair);
+  return [...new Set(ofPair.map(({ dimension }) => dimension))].sort((a, b) => a - b);
+}
+
+/** Columns of a legend no wider than the panels. @param symbol - pixels for a symbol and the space around it */
+function legendColumns(width: number, labels: readonly string[], symbol: number): number {
+  const longest = Math.max(...labels.map(({ length }) => length));
+  return Math.max(1, Math.floor(width / (symbol + 7 * longest)));
 }
 
 function panelOf(
   pair: CalibrationPair,
   dimension: number,
   ofPair: readonly CalibrationResult[],
-  names: readonly string[],
-  tolerance: (truth: number) => number,
+  { names, width, tolerance }: { names: readonly string[]; width: number; tolerance: (truth: number) => number },
 ): object {
-  const size = 190;
+  const size = PANEL;
   const largest = Math.max(...ofPair.map(({ truth }) => truth), 0.1);
   const xRange = domain([0, largest]);
   const lowest = Math.min(0, ...ofPair.map(({ estimate }) => estimate!));
@@ -76,13 +95,28 @@ function panelOf(
     field: "estimatorKey",
     type: "nominal",
     scale: { domain: names.map(keyOf), range: names.map((_, at) => variantColours[at % variantColours.length]) },
-    legend: { title: null, labelExpr, orient: "top", symbolType: "stroke", symbolStrokeWidth: 3, symbolSize: 300 },
+    legend: {
+      title: null,
+      labelExpr,
+      orient: "top",
+      symbolType: "stroke",
+      symbolStrokeWidth: 3,
+      symbolSize: 300,
+      columns: legendColumns(width, names, 45),
+    },
   };
   const shape = {
     field: "judgement",
     type: "nominal",
     scale: { domain: [WITHIN, FAILS, ABOVE], range: ["circle", cross, "triangle-up"] },
-    legend: { title: null, orient: "top", symbolStrokeColor: "#222222", symbolSize: 60, labelLimit: 0 },
+    legend: {
+      title: null,
+      orient: "bottom",
+      symbolStrokeColor: "#222222",
+      symbolSize: 60,
+      labelLimit: 0,
+      columns: legendColumns(width, [WITHIN, FAILS, ABOVE], 25),
+    },
   };
   return {
     title: { text: `d = ${dimension}` },

@@ -1,5 +1,6 @@
 // What a chart of the report is, and which there are.
 import type { TopLevelSpec } from "vega-lite";
+import { familyFiles } from "../quantities.js";
 
 export type ChartSpec = TopLevelSpec;
 
@@ -22,7 +23,7 @@ export const chartNames = [
   "learning-curves",
   "linear-separability",
   "information",
-  "measures",
+  ...familyFiles,
   "cost",
   "memory-of-modules",
 ] as const;

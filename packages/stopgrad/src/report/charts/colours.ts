@@ -67,27 +67,27 @@ export function variantFields({ label }: Variant): { variant: string; variantKey
   return { variant: label, variantKey: keyOf(label) };
 }
 
-/** A variant's colour; the legend shows it as a stroke, with its shape where it has one. */
-export function variantScale(looks: readonly Look[]) {
+/** A variant's colour; the legend shows it as a stroke, with its shape where it has one. @param pixels - for the legend */
+export function variantScale(looks: readonly Look[], pixels = pageWidth) {
   return {
     field: "variantKey",
     type: "nominal",
     scale: { domain: looks.map(({ label }) => keyOf(label)), range: looks.map(({ colour }) => colour) },
-    legend: variantLegend(looks),
+    legend: variantLegend(looks, pixels),
   };
 }
 
 /** A variant's shape, for points; in the same legend as its colour. */
-export function shapeScale(looks: readonly Look[]) {
+export function shapeScale(looks: readonly Look[], pixels = pageWidth) {
   return {
     field: "variantKey",
     type: "nominal",
     scale: { domain: looks.map(({ label }) => keyOf(label)), range: looks.map(({ shape }) => shape ?? "circle") },
-    legend: variantLegend(looks),
+    legend: variantLegend(looks, pixels),
   };
 }
 
-function variantLegend(looks: readonly Look[]) {
+function variantLegend(looks: readonly Look[], pixels: number) {
   const longest = Math.max(...looks.map(({ label }) => label.length));
   const symbol = hasShapes(looks)
     ? { symbolSize: 90, symbolStrokeWidth: 0 }
@@ -99,7 +99,7 @@ function variantLegend(looks: readonly Look[]) {
     ...symbol,
     symbolOpacity: 1, // the bands' own opacity would make it pale
     labelLimit: 0,
-    columns: Math.max(1, Math.floor(pageWidth / (60 + 8 * longest))),
+    columns: Math.max(1, Math.floor(pixels / (60 + 8 * longest))),
   };
 }
 

@@ -1,4 +1,5 @@
-// A number over epochs, a colour a variant: the mean over seeds as a line, its interval as a band. More variants than
+// A number over epochs, a colour a variant: the mean over seeds as a line, its interval as a band; of fewer than three seeds
+// their own lines, because the interval of two is many times as wide as what they differ in. More variants than
 // colours tell apart have a shape each, put on their line at a few places.
 import type { Interval } from "../../statistics/index.js";
 import { type BandPoint, band, domain, thin } from "../chart-data.js";
@@ -11,7 +12,15 @@ export interface CurvePoint extends BandPoint {
   variant: string;
   variantKey: string;
   split: string;
+  /** Of a single seed's own line; null for the mean. */
+  seed: number | null;
 }
+
+/** Fewest seeds whose mean has a band. */
+const FEWEST_FOR_BAND = 3;
+
+/** A line with no more points than this shows them: what was measured twice is no course. */
+const FEW_TIMES = 10;
 
 /** An axis that does not hold everything. */
 export interface CurveScale {
@@ -20,6 +29,7 @@ export interface CurveScale {
   log?: boolean;
 }
 
+/** The mean over seeds, and where these are two the line of each. */
 export function curve(
   variant: Variant,
   key: string,
@@ -27,19 +37,34 @@ export function curve(
   limit: number,
   { split = "", times = 1, possible }: { split?: string; times?: number; possible: Interval },
 ): CurvePoint[] {
-  return thin(band(variant.drawn.map((run) => trajectory(run, key, stage))), limit).map((point) => ({
-    ...variantFields(variant),
-    split,
-    epoch: point.epoch,
-    mean: significant(times * point.mean),
-    low: significant(within(times * point.low, possible)),
-    high: significant(within(times * point.high, possible)),
-    n: point.n,
-  }));
+  const seeds = variant.drawn
+    .map(({ record, ...run }) => ({ seed: record.seed, values: trajectory({ record, ...run }, key, stage) }))
+    .filter(({ values }) => values.length > 0);
+  const line = (points: readonly BandPoint[], seed: number | null): CurvePoint[] =>
+    thin(points, limit).map((point) => ({
+      ...variantFields(variant),
+      split,
+      seed,
+      epoch: point.epoch,
+      mean: significant(times * point.mean),
+      low: significant(within(times * point.low, possible)),
+      high: significant(within(times * point.high, possible)),
+      n: point.n,
+    }));
+  const alone = seeds.length > 1 && seeds.length < FEWEST_FOR_BAND ? seeds : [];
+  return [
+    ...line(band(seeds.map(({ values }) => values)), null),
+    ...alone.flatMap(({ seed, values }) => line(band([values]), seed)),
+  ];
+}
+
+/** What of the points is drawn: no interval where there is no band. */
+export function drawnExtent(points: readonly CurvePoint[]): CurvePoint[] {
+  return points.map((point) => (point.n < FEWEST_FOR_BAND ? { ...point, low: point.mean, high: point.mean } : point));
 }
 
 export function curvePanel(
-  points: readonly CurvePoint[],
+  all: readonly CurvePoint[],
   options: {
     title: object;
     width: number;
@@ -53,13 +78,14 @@ export function curvePanel(
     /** The axis up, where it is not to hold everything: what lies outside is cut off. */
     scale?: CurveScale;
     splits?: boolean;
-    /** Invisible dots that answer the pointer; left out where there would be too many. */
+    /** Dots that answer the pointer, invisible where a line has many; left out where there would be too many. */
     tooltips: boolean;
   },
 ): object {
-  const epochs = points.map((point) => point.epoch);
-  const last = Math.max(1e-6, ...epochs);
-  const everything = points.flatMap((point) => [point.mean, point.low, point.high]);
+  const points = all.filter(({ seed }) => seed === null);
+  const seeds = all.filter(({ seed }) => seed !== null);
+  const last = Math.max(1e-6, ...all.map((point) => point.epoch));
+  const everything = drawnExtent(all).flatMap((point) => [point.mean, point.low, point.high]);
   const range = options.scale?.range ?? domain(everything, undefined, options.possible);
   const clip = options.scale !== undefined;
   const x = { ...positionAxis("epoch", [0, last], options.width, 5, options.xTitle, true) };
@@ -67,13 +93,28 @@ export function curvePanel(
     ? logAxis("mean", range, 5, options.yTitle)
     : positionAxis("mean", range, options.height, 5, options.yTitle);
   const color = variantScale(options.looks);
-  const withBand = points.some((point) => point.n > 1);
+  const withBand = points.some((point) => point.n >= FEWEST_FOR_BAND);
+  const severalSeeds = points.some((point) => point.n > 1);
+  const few = hasFewTimes(points);
   const layers: object[] = [];
   if (withBand) {
     layers.push({
-      transform: [{ filter: "datum.n > 1" }],
+      transform: [{ filter: `datum.n >= ${FEWEST_FOR_BAND}` }],
       mark: { type: "area", opacity: 0.18, ...(clip ? { clip } : {}) },
       encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color, detail: { field: "split" } },
+    });
+  }
+  if (seeds.length > 0) {
+    layers.push({
+      data: { values: seeds },
+      mark: { type: "line", strokeWidth: 0.8, opacity: 0.6, ...(clip ? { clip } : {}) },
+      encoding: {
+        x,
+        y,
+        color,
+        detail: { field: "seed" },
+        ...(options.splits ? { strokeDash: splitScale } : {}),
+      },
     });
   }
   layers.push({
@@ -87,18 +128,23 @@ export function curvePanel(
       encoding: { x, y, color, shape: shapeScale(options.looks) },
     });
   }
-  if (options.tooltips) {
+  if (options.tooltips || few) {
     layers.push({
-      mark: { type: "circle", size: 60, opacity: 0, ...(clip ? { clip } : {}) },
+      mark: {
+        type: "circle",
+        ...(few ? { size: 24, opacity: 1 } : { size: 60, opacity: 0 }),
+        ...(clip ? { clip } : {}),
+      },
       encoding: {
         x,
         y,
+        ...(few ? { color } : {}),
         tooltip: [
           { field: "variant", title: "variant" },
           ...(options.splits ? [{ field: "split", title: "split" }] : []),
           { field: "epoch", title: "epoch", format: ".4~g" },
           { field: "mean", title: options.valueTitle, format: ".4~g" },
-          ...(withBand
+          ...(severalSeeds
             ? [
                 { field: "low", title: "95 % from", format: ".4~g" },
                 { field: "high", title: "to", format: ".4~g" },
@@ -118,14 +164,23 @@ export function curvePanel(
   };
 }
 
-/** Where shapes stand on each line: a few points, not the same in neighbouring variants, and the last. */
-function spacedMarks(points: readonly CurvePoint[], looks: readonly Look[]): CurvePoint[] {
+/** Whether no line has more points than can be seen one by one. */
+function hasFewTimes(points: readonly CurvePoint[]): boolean {
+  return linesOf(points).every((line) => line.length <= FEW_TIMES);
+}
+
+function linesOf(points: readonly CurvePoint[]): CurvePoint[][] {
   const lines = new Map<string, CurvePoint[]>();
   for (const point of points) {
     const key = JSON.stringify([point.variantKey, point.split]);
     lines.set(key, [...(lines.get(key) ?? []), point]);
   }
-  return [...lines.values()].flatMap((line) => {
+  return [...lines.values()];
+}
+
+/** Where shapes stand on each line: a few points, not the same in neighbouring variants, and the last. */
+function spacedMarks(points: readonly CurvePoint[], looks: readonly Look[]): CurvePoint[] {
+  return linesOf(points).flatMap((line) => {
     if (line.length < 2) return []; // no line to stand on
     const at = looks.findIndex(({ label }) => label === line[0]!.variant);
     const apart = Math.max(1, Math.floor(line.length / 4));
@@ -151,9 +206,23 @@ export function epochsSentence(variants: readonly Variant[]): string {
   return ` Epochs of all phases of a training together: ${list.join("; ")}.`;
 }
 
+/** Whether a mean of some variant has a band. */
+export function hasBands(variants: readonly Variant[]): boolean {
+  return variants.some(({ drawn }) => drawn.length >= FEWEST_FOR_BAND);
+}
+
+/** What the lines of several seeds are; empty where there is one seed each. */
 export function bandSentence(variants: readonly Variant[]): string {
-  return variants.some((variant) => variant.drawn.length > 1)
-    ? " Lines: mean over seeds; bands: its 95 % interval (the variants' intervals alone do not say whether they differ: " +
-        "runs are paired by seed, see the results)."
-    : "";
+  const seeds = variants.map(({ drawn }) => drawn.length);
+  if (seeds.every((runs) => runs < 2)) return "";
+  const parts = [
+    ...(hasBands(variants)
+      ? [
+          "bands: its 95 % interval (the variants' intervals alone do not say whether they differ: runs are paired by " +
+            "seed, see the results)",
+        ]
+      : []),
+    ...(seeds.includes(2) ? ["thin lines: single seeds, where there are two"] : []),
+  ];
+  return ` Lines: mean over seeds; ${parts.join("; ")}.`;
 }

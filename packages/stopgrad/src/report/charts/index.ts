@@ -7,13 +7,14 @@ import { informationChart } from "./information.js";
 import { informationPlaneChart } from "./information-plane.js";
 import { learningCurvesChart } from "./learning-curves.js";
 import { linearSeparabilityChart } from "./linear-separability.js";
-import { measuresChart } from "./measures.js";
+import { measuresCharts } from "./measures.js";
 import { measuresOverEpochsCharts } from "./measures-over-epochs.js";
 import { memoryChart } from "./memory.js";
 import { nhsicOverEpochsChart } from "./nhsic-over-epochs.js";
 
 export { type Chart, type ChartSpec, chartNames, overEpochs } from "./chart.js";
 export { variantColours } from "./colours.js";
+export { type MeasuredFamily, measuredFamilies } from "./measures.js";
 export { unchangingMeasures } from "./measures-over-epochs.js";
 export {
   costChart,
@@ -21,7 +22,7 @@ export {
   informationPlaneChart,
   learningCurvesChart,
   linearSeparabilityChart,
-  measuresChart,
+  measuresCharts,
   measuresOverEpochsCharts,
   memoryChart,
   nhsicOverEpochsChart,
@@ -35,7 +36,7 @@ export function reportCharts(comparison: Comparison): Chart[] {
     learningCurvesChart(comparison),
     linearSeparabilityChart(comparison),
     informationChart(comparison),
-    measuresChart(comparison),
+    ...measuresCharts(comparison),
     ...measuresOverEpochsCharts(comparison),
     costChart(comparison),
     memoryChart(comparison),

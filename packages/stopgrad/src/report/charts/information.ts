@@ -7,7 +7,7 @@ import type { Chart } from "./chart.js";
 import { looksOf } from "./colours.js";
 import { grid, topLevel } from "./look.js";
 import { notNegative, percentages } from "./numbers.js";
-import { panelOf, pointsOf, type Quantity } from "./over-stages.js";
+import { linesSentence, panelOf, pointsOf, type Quantity } from "./over-stages.js";
 
 /** Of the label above, of the image below. */
 const quantities: readonly (readonly Quantity[])[] = [
@@ -49,7 +49,6 @@ export function informationChart(comparison: Comparison): Chart | null {
     ),
   );
   const everything = drawn.flat();
-  const severalSeeds = everything.some(({ points }) => points.some(({ n }) => n > 1));
   const batches = [...new Set(comparison.variants.map(planeBatch).filter((batch) => batch !== null))];
   const scales = { color: "shared", shape: "shared" };
   return {
@@ -62,7 +61,7 @@ export function informationChart(comparison: Comparison): Chart | null {
       (columns > 1 && batches.length > 0
         ? ` At the right the same by nHSIC, on mini-batches of m = ${joinWords(batches.map(String))}.`
         : "") +
-      (severalSeeds ? " Mean over seeds; vertical lines: its 95 % interval, cut off at the panel's edge." : ""),
+      linesSentence(everything.flatMap(({ points }) => points)),
     spec: topLevel([grid(panels, columns, scales)], scales),
   };
 }

@@ -3,7 +3,7 @@ import type { Interval } from "../../statistics/index.js";
 import type { Comparison } from "../comparison.js";
 import type { Chart } from "./chart.js";
 import { looksOf } from "./colours.js";
-import { bandSentence, curve, curvePanel, epochsSentence } from "./curves.js";
+import { bandSentence, curve, curvePanel, drawnExtent, epochsSentence } from "./curves.js";
 import { grid, topLevel } from "./look.js";
 import { drawable, lossScale } from "./loss-scale.js";
 import { limitPoints, percentages } from "./numbers.js";
@@ -32,7 +32,9 @@ export function learningCurvesChart(comparison: Comparison): Chart | null {
   }));
   const filled = drawn.filter(({ points }) => points.length > 0);
   if (filled.length === 0) return null;
-  const scaleOf = new Map(filled.map(({ panel, points }) => [panel, panel.unit === "loss" ? lossScale(points) : null]));
+  const scaleOf = new Map(
+    filled.map(({ panel, points }) => [panel, panel.unit === "loss" ? lossScale(drawnExtent(points)) : null]),
+  );
   const specs = filled.map(({ panel, points }) => {
     const scale = scaleOf.get(panel) ?? null;
     return curvePanel(scale ? drawable(points, scale) : points, {

@@ -1,10 +1,10 @@
 // Accuracy of a linear probe over stages.
-import { summariseKnown } from "../../statistics/index.js";
 import { type Comparison, mergeOrder } from "../comparison.js";
 import type { Chart } from "./chart.js";
 import { hasShapes, looksOf, shapeScale, splitScale, variantFields, variantScale } from "./colours.js";
-import { keyOf, labelExpr, topLevel } from "./look.js";
-import { percentages, scaled } from "./numbers.js";
+import { topLevel } from "./look.js";
+import { percentages, positionAxis } from "./numbers.js";
+import { besideOthers, linesSentence, overSeeds, rangeOf, stageAxis } from "./over-stages.js";
 
 /** Accuracy of a linear probe on each stage at the last epoch it was taken; null where none was. */
 export function linearSeparabilityChart(comparison: Comparison): Chart | null {
@@ -18,39 +18,37 @@ export function linearSeparabilityChart(comparison: Comparison): Chart | null {
       ),
   );
   const stages = mergeOrder(lists);
-  const points = comparison.variants.flatMap((variant) =>
-    stages.flatMap((stage, order) =>
+  const { variants } = comparison;
+  const points = variants.flatMap((variant, at) =>
+    stages.flatMap((stage, depth) =>
       (["train", "test"] as const).flatMap((split) => {
         const values = variant.completed.map((run) => {
           const summary = run.record.summary!.stages.find((candidate) => candidate.name === stage);
           return split === "train" ? summary?.probeTrain : summary?.probeTest;
         });
-        const summary = summariseKnown(values);
-        if (summary === null) return [];
-        const named = { ...variantFields(variant), stage, stageKey: keyOf(stage) };
-        return [{ ...named, order, split, ...scaled(summary, 100, percentages) }];
+        const numbers = overSeeds(values, 100, percentages);
+        if (numbers === null) return [];
+        const position = besideOthers(depth, at, variants.length);
+        return [{ ...variantFields(variant), stage, position, split, ...numbers }];
       }),
     ),
   );
   if (points.length === 0) return null;
-  const looks = looksOf(comparison, comparison.variants);
-  const x = {
-    field: "stageKey",
-    type: "nominal",
-    scale: { domain: stages.map(keyOf) },
-    title: "stage",
-    axis: { labelExpr, labelAngle: stages.length > 7 ? -40 : 0, labelLimit: 160, grid: false },
-  };
-  const y = { type: "quantitative", title: "probe accuracy (%)", scale: { zero: false } };
+  const looks = looksOf(comparison, variants);
+  const width = Math.max(240, Math.min(880, 90 * stages.length));
+  const height = 240;
+  const legendWidth = width - 150; // beside it that of train and test
+  const x = stageAxis(stages, "stage");
+  const y = positionAxis("mean", rangeOf(points, percentages), height, 6, "probe accuracy (%)");
   const layers = [
     {
       transform: [{ filter: "datum.split === 'test' && datum.n > 1" }],
-      mark: { type: "rule", strokeWidth: 1.5, opacity: 0.7 },
-      encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color: variantScale(looks) },
+      mark: { type: "rule", strokeWidth: 1.5, opacity: 0.7, clip: true },
+      encoding: { x, y: { ...y, field: "from" }, y2: { field: "to" }, color: variantScale(looks, legendWidth) },
     },
     {
       mark: { type: "line", strokeWidth: 2 },
-      encoding: { x, y: { ...y, field: "mean" }, color: variantScale(looks), strokeDash: splitScale },
+      encoding: { x, y, color: variantScale(looks, legendWidth), strokeDash: splitScale },
     },
     {
       mark: hasShapes(looks)
@@ -58,9 +56,9 @@ export function linearSeparabilityChart(comparison: Comparison): Chart | null {
         : { type: "circle", size: 45, opacity: 1 },
       encoding: {
         x,
-        y: { ...y, field: "mean" },
-        color: variantScale(looks),
-        ...(hasShapes(looks) ? { shape: shapeScale(looks) } : {}),
+        y,
+        color: variantScale(looks, legendWidth),
+        ...(hasShapes(looks) ? { shape: shapeScale(looks, legendWidth) } : {}),
         tooltip: [
           { field: "variant", title: "variant" },
           { field: "stage", title: "stage" },
@@ -71,13 +69,12 @@ export function linearSeparabilityChart(comparison: Comparison): Chart | null {
       },
     },
   ];
-  const width = Math.max(240, Math.min(880, 90 * stages.length));
   return {
     name: "linear-separability",
     title: "Linear separability",
     caption:
-      "Accuracy of a linear classifier trained on each stage's frozen output: train dashed, test solid" +
-      (points.some(({ n }) => n > 1) ? ", mean over seeds with 95 % interval." : "."),
-    spec: topLevel([{ width, height: 240, data: { values: points }, layer: layers }], {}),
+      "Accuracy of a linear classifier trained on each stage's frozen output: train dashed, test solid." +
+      linesSentence(points, "the test accuracy's"),
+    spec: topLevel([{ width, height, data: { values: points }, layer: layers }], {}),
   };
 }

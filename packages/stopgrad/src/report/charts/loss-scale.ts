@@ -97,7 +97,7 @@ function factorOf(points: readonly CurvePoint[]): number {
 
 /** What of the points a scale does not show, for the axis (short: no longer than the panel is high) and for the caption. */
 function named(points: readonly CurvePoint[], range: Interval): { cut: string; outside: string } {
-  const beyond = points.filter(({ mean }) => mean < range[0] || mean > range[1]);
+  const beyond = points.filter(({ seed, mean }) => seed === null && (mean < range[0] || mean > range[1]));
   if (beyond.length === 0) return { cut: "", outside: "" };
   const outliers = beyond.filter(({ epoch }) => epoch > 0).length;
   const what = [

@@ -4,11 +4,12 @@
 import type { Interval } from "../../statistics/index.js";
 import { readableDomain } from "../chart-data.js";
 import type { Comparison, Variant } from "../comparison.js";
-import { inWords } from "../measure-names.js";
+import { capital, inWords } from "../measure-names.js";
+import { quantityOf } from "../quantities.js";
 import { keysOverTime, onlyValue, stagesOfKeys, withKey } from "../stage-series.js";
 import { type Chart, overEpochs } from "./chart.js";
 import { looksOf } from "./colours.js";
-import { bandSentence, type CurvePoint, curve, curvePanel, epochsSentence } from "./curves.js";
+import { bandSentence, type CurvePoint, curve, curvePanel, drawnExtent, epochsSentence, hasBands } from "./curves.js";
 import { grid, pageWidth, titleText, topLevel } from "./look.js";
 import { limitPoints, notNegative, percentages, splitEvenly } from "./numbers.js";
 
@@ -82,7 +83,7 @@ function quantitiesOf(keys: readonly string[]): Quantity[] {
           },
         ]
       : grouped.map((key) => ({
-          title: own[key]?.axis ?? (id.startsWith("pair ") ? inWords(key) : null),
+          title: own[key]?.axis ?? (id.startsWith("pair ") ? pairTitle(key) : quantityOf(key).unit),
           keys: [{ key, split: "" }],
         }));
     return {
@@ -135,7 +136,7 @@ function chartOf(comparison: Comparison, quantity: Quantity, charts: number): Ch
             valueTitle: row.title ?? title,
             looks,
             possible,
-            scale: { range: readableDomain(points, possible) },
+            scale: { range: readableDomain(drawnExtent(points), possible) },
             splits,
             tooltips: lines <= 60,
           });
@@ -145,16 +146,32 @@ function chartOf(comparison: Comparison, quantity: Quantity, charts: number): Ch
       scales,
     ),
   );
-  const severalSeeds = drawn.some((variant) => variant.drawn.length > 1);
   return {
     name: `${overEpochs}${name}`,
     title,
     caption:
-      (splits ? "Train dashed, test solid." : rows.length > 1 ? "Above with the input, below with the label." : "") +
-      (severalSeeds ? `${bandSentence(drawn)} They are cut off at the panel's edge.` : "") +
+      explanation(rows) +
+      (splits ? " Train dashed, test solid." : rows.length > 1 ? " Above with the input, below with the label." : "") +
+      bandSentence(drawn) +
+      (hasBands(drawn) ? " Bands are cut off at the panel's edge." : "") +
       epochsSentence(drawn),
     spec: topLevel(grids, scales),
   };
+}
+
+/** `ksgYZ` → `KSG(Y, Z), nats`. */
+function pairTitle(key: string): string {
+  const { unit } = quantityOf(key);
+  return unit === null ? inWords(key) : `${inWords(key)}, ${unit}`;
+}
+
+/** What is drawn, a sentence; of several rows each has its own. Empty where that is not known. */
+function explanation(rows: readonly Row[]): string {
+  const says = rows.flatMap(({ keys }) => keys.slice(0, 1).map(({ key }) => quantityOf(key).says));
+  return says
+    .filter((text) => text !== "")
+    .map((text) => `${capital(text)}.`)
+    .join(" ");
 }
 
 /** `effectiveRank` → `effective-rank`. */
@@ -174,9 +191,4 @@ function unused(name: string, names: Set<string>): string {
   for (let next = 2; names.has(free); next++) free = `${name}-${next}`;
   names.add(free);
   return free;
-}
-
-/** `effective rank` → `Effective rank`; `nHSIC` stays. */
-function capital(text: string): string {
-  return /^[a-z][A-Z]/.test(text) ? text : text[0]!.toUpperCase() + text.slice(1);
 }

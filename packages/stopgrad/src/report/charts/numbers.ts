@@ -43,6 +43,15 @@ export function splitEvenly<T>(items: readonly T[], most: number): T[][] {
   return Array.from({ length: parts }, (_, part) => items.slice(part * size, (part + 1) * size));
 }
 
+/** Decimals up to which ticks are written out. */
+const MOST_DECIMALS = 4;
+
+/** Ticks written alike; smaller ones in powers of ten, but for 0. */
+function tickLabels(decimals: number): { format: string } | { labelExpr: string } {
+  if (decimals <= MOST_DECIMALS) return { format: `,.${decimals}f` };
+  return { labelExpr: "datum.value === 0 ? '0' : format(datum.value, '.3~e')" };
+}
+
 /** A position with its range and round ticks; `toEnd` keeps the tick at the very end of an axis across. */
 export function positionAxis(
   field: string,
@@ -57,7 +66,7 @@ export function positionAxis(
     field,
     type: "quantitative",
     scale: { domain: range, nice: false, zero: false },
-    axis: { title, values, format: `,.${decimals}f`, labelFlush: false },
+    axis: { title, values, labelFlush: false, ...tickLabels(decimals) },
   };
 }
 

@@ -1,7 +1,7 @@
 // Cells that tables share: means with their spread or interval, ratios, and the best of a column.
-import { differenceOverSeeds, mean, type SeededValue, type Summary } from "../../statistics/index.js";
-import { formatFixed, formatSpread, nothing } from "../format.js";
-import type { Cell, CellValue } from "../table.js";
+import { differenceOverSeeds, type Interval, mean, type SeededValue, type Summary } from "../../statistics/index.js";
+import { formatFixed, formatSignificant, formatSpread, nothing } from "../format.js";
+import type { Cell, CellValue, Column } from "../table.js";
 
 export function spreadFields(name: string): string[] {
   return [`${name}Mean`, `${name}Std`];
@@ -19,8 +19,17 @@ export function spreadCell(summary: Summary | null, format: (value: number) => s
   return { text: formatSpread(summary, format), data: spreadData(summary) };
 }
 
-export function intervalCell(summary: Summary | null): Cell {
-  const format = (value: number) => formatFixed(value, 3);
+/** A mean and its interval with as many digits as tell them, percentages with two decimals. @param shown - as what */
+export function intervalCell(
+  summary: Summary | null,
+  {
+    times = 1,
+    possible = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  }: { times?: number; possible?: Interval } = {},
+): Cell {
+  const inRange = (value: number) => Math.min(possible[1], Math.max(possible[0], value));
+  const format = (value: number) =>
+    times === 100 ? formatFixed(inRange(times * value), 2) : formatSignificant(inRange(times * value));
   const interval = summary?.interval ?? null;
   const text = summary === null ? nothing : format(summary.mean);
   return {
@@ -85,6 +94,18 @@ export function markClearlyBest(
     return direction > 0 ? interval[0] > 0 : interval[1] < 0;
   });
   if (isClear) rows[best.row]![index]!.best = true;
+}
+
+/** The unit of columns of numbers with an interval. */
+export const WITH_INTERVAL = "[95 %]";
+
+/** The columns without that unit where no row has an interval: of one seed there is none. */
+export function withUnitsOfIntervals(columns: readonly Column[], rows: readonly (readonly Cell[])[]): Column[] {
+  return columns.map((column, at) => {
+    if (column.unit !== WITH_INTERVAL || rows.some((row) => row[at]!.data[1] !== null)) return column;
+    const { unit: _, ...bare } = column;
+    return bare;
+  });
 }
 
 /** What bold means in a table that has such a cell, a sentence; else empty. */

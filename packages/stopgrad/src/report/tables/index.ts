@@ -1,10 +1,11 @@
 // The report's tables: results, costs and memory, the information plane in numbers, what differs between the variants and
 // what does not.
 import type { Comparison } from "../comparison.js";
+import { familyFiles } from "../quantities.js";
 import type { Table } from "../table.js";
 import { contextsTable } from "./contexts.js";
 import { costsTable } from "./costs.js";
-import { measuresTable } from "./measures.js";
+import { informationTable, linearSeparabilityTable, measuresTables } from "./measures.js";
 import { memoryTable, moduleMemoryTable } from "./memory.js";
 import { planeDifferencesTable, planeOverStagesTable, planeTable } from "./plane.js";
 import { resultsTable } from "./results.js";
@@ -13,7 +14,7 @@ import { differingSettingsTable, sharedSettingsTable } from "./settings.js";
 
 export { contextsTable } from "./contexts.js";
 export { costsTable } from "./costs.js";
-export { measuresTable } from "./measures.js";
+export { informationTable, linearSeparabilityTable, measuresTables } from "./measures.js";
 export { measuresOverEpochsTable, seriesName } from "./measures-over-epochs.js";
 export { memoryTable, moduleMemoryTable } from "./memory.js";
 export { describeCourses, planeDifferencesTable, planeOverStagesTable, planeSummaries, planeTable } from "./plane.js";
@@ -31,7 +32,9 @@ export const tableNames = [
   "information-plane",
   "plane-over-stages",
   "plane-differences",
-  "measures",
+  "linear-separability",
+  "information",
+  ...familyFiles,
   "context-paths",
   "settings-that-differ",
   "shared-settings",
@@ -49,7 +52,9 @@ export function reportTables(comparison: Comparison): Table[] {
     planeTable(comparison),
     planeOverStagesTable(comparison),
     planeDifferencesTable(comparison),
-    measuresTable(comparison),
+    linearSeparabilityTable(comparison),
+    informationTable(comparison),
+    ...measuresTables(comparison),
     contextsTable(comparison),
     differingSettingsTable(comparison),
     sharedSettingsTable(comparison),

@@ -13,9 +13,17 @@ import {
   type Summary,
 } from "../../statistics/index.js";
 import { type Comparison, planeBatch, type ReportRun, trajectory, type Variant } from "../comparison.js";
-import { formatFixed, nothing, signed } from "../format.js";
+import { formatFixed, formatSignificant, nothing, signed } from "../format.js";
 import { type Cell, type Table, textCell } from "../table.js";
-import { intervalCell, intervalFields, spreadCell, spreadFields } from "./cells.js";
+import {
+  intervalCell,
+  intervalFields,
+  spreadCell,
+  spreadFields,
+  WITH_INTERVAL,
+  withUnitsOfIntervals,
+} from "./cells.js";
+import { hasNoSpread } from "./references.js";
 
 /** A row a stage and variant: where the path ends and what it did on the way. */
 export function planeTable(comparison: Comparison): Table {
@@ -46,18 +54,21 @@ export function planeTable(comparison: Comparison): Table {
   return {
     name: "information-plane",
     title: "Information plane: where each stage ends and what it did on the way",
-    columns: [
-      { title: "stage", align: "left", fields: ["stage"] },
-      { title: "variant", align: "left", fields: ["variant"] },
-      { title: "nHSIC(X,Z)", unit: "last epoch", align: "right", fields: spreadFields("nhsicXZ") },
-      { title: "nHSIC(Y,Z)", unit: "last epoch", align: "right", fields: spreadFields("nhsicYZ") },
-      { title: "m", align: "right", fields: ["batch"] },
-      { title: "compression of X", unit: "[95 %]", align: "right", fields: intervalFields("compressionX") },
-      { title: "retention of Y", unit: "[95 %]", align: "right", fields: intervalFields("retentionY") },
-      { title: "nHSIC(X,Z)", unit: "course", align: "left", fields: ["courseX"] },
-      { title: "nHSIC(Y,Z)", unit: "course", align: "left", fields: ["courseY"] },
-      { title: "bottleneck", unit: "seeds", align: "right", fields: ["bottleneckRuns", "bottleneckOf"] },
-    ],
+    columns: withUnitsOfIntervals(
+      [
+        { title: "stage", align: "left", fields: ["stage"] },
+        { title: "variant", align: "left", fields: ["variant"] },
+        { title: "nHSIC(X,Z)", unit: "last epoch", align: "right", fields: spreadFields("nhsicXZ") },
+        { title: "nHSIC(Y,Z)", unit: "last epoch", align: "right", fields: spreadFields("nhsicYZ") },
+        { title: "m", align: "right", fields: ["batch"] },
+        { title: "compression of X", unit: WITH_INTERVAL, align: "right", fields: intervalFields("compressionX") },
+        { title: "retention of Y", unit: WITH_INTERVAL, align: "right", fields: intervalFields("retentionY") },
+        { title: "nHSIC(X,Z)", unit: "course", align: "left", fields: ["courseX"] },
+        { title: "nHSIC(Y,Z)", unit: "course", align: "left", fields: ["courseY"] },
+        { title: "bottleneck", unit: "seeds", align: "right", fields: ["bottleneckRuns", "bottleneckOf"] },
+      ],
+      rows,
+    ),
     rows,
     notes: [
       "m: the mini-batch on which nHSIC is estimated; values depend on it. Compression of X: 1 − final / highest " +
@@ -80,16 +91,19 @@ export function planeOverStagesTable(comparison: Comparison): Table {
   return {
     name: "plane-over-stages",
     title: "Do the stages take different roles?",
-    columns: [
-      { title: "variant", align: "left", fields: ["variant"] },
-      {
-        title: "role differentiation",
-        unit: "[95 %]",
-        align: "right",
-        fields: intervalFields("roleDifferentiation"),
-      },
-      { title: "spread of compression", unit: "[95 %]", align: "right", fields: intervalFields("uniformity") },
-    ],
+    columns: withUnitsOfIntervals(
+      [
+        { title: "variant", align: "left", fields: ["variant"] },
+        {
+          title: "role differentiation",
+          unit: WITH_INTERVAL,
+          align: "right",
+          fields: intervalFields("roleDifferentiation"),
+        },
+        { title: "spread of compression", unit: WITH_INTERVAL, align: "right", fields: intervalFields("uniformity") },
+      ],
+      rows,
+    ),
     rows,
     notes: [
       "Role differentiation: retention of Y in the last stage minus its mean over the stages between first and last. " +
@@ -100,6 +114,7 @@ export function planeOverStagesTable(comparison: Comparison): Table {
 
 /** A row a stage and variant with a reference: summary numbers less the reference's; the last row of a variant is of all stages. */
 export function planeDifferencesTable(comparison: Comparison): Table {
+  const shown: Difference[] = [];
   const rows = comparison.variants.flatMap((variant): Cell[][] => {
     const { reference } = variant;
     if (reference === null) return [];
@@ -107,12 +122,10 @@ export function planeDifferencesTable(comparison: Comparison): Table {
       seededPlanes(variant, comparison.stages),
       seededPlanes(reference, comparison.stages),
     );
-    const row = (stage: string, differences: readonly (Difference | null)[]) => [
-      textCell(variant.label),
-      textCell(reference.label),
-      textCell(stage),
-      ...differences.map(differenceCell),
-    ];
+    const row = (stage: string, differences: readonly (Difference | null)[]) => {
+      shown.push(...differences.filter((difference) => difference !== null));
+      return [textCell(variant.label), textCell(reference.label), textCell(stage), ...differences.map(differenceCell)];
+    };
     const perStage = stages
       .filter(({ compressionX, retentionY }) => compressionX !== null || retentionY !== null)
       .map(({ stage, compressionX, retentionY }) => row(stage, [compressionX, retentionY, null, null]));
@@ -122,18 +135,41 @@ export function planeDifferencesTable(comparison: Comparison): Table {
   return {
     name: "plane-differences",
     title: "Differences in the information plane",
-    columns: [
-      { title: "variant", align: "left", fields: ["variant"] },
-      { title: "less", align: "left", fields: ["reference"] },
-      { title: "stage", align: "left", fields: ["stage"] },
-      { title: "compression of X", unit: "[95 %]", align: "right", fields: intervalFields("compressionX") },
-      { title: "retention of Y", unit: "[95 %]", align: "right", fields: intervalFields("retentionY") },
-      { title: "role differentiation", unit: "[95 %]", align: "right", fields: intervalFields("roleDifferentiation") },
-      { title: "spread of compression", unit: "[95 %]", align: "right", fields: intervalFields("uniformity") },
-    ],
+    columns: withUnitsOfIntervals(
+      [
+        { title: "variant", align: "left", fields: ["variant"] },
+        { title: "less", align: "left", fields: ["reference"] },
+        { title: "stage", align: "left", fields: ["stage"] },
+        { title: "compression of X", unit: WITH_INTERVAL, align: "right", fields: intervalFields("compressionX") },
+        { title: "retention of Y", unit: WITH_INTERVAL, align: "right", fields: intervalFields("retentionY") },
+        {
+          title: "role differentiation",
+          unit: WITH_INTERVAL,
+          align: "right",
+          fields: intervalFields("roleDifferentiation"),
+        },
+        { title: "spread of compression", unit: WITH_INTERVAL, align: "right", fields: intervalFields("uniformity") },
+      ],
+      rows,
+    ),
     rows,
-    notes: ["Paired over the seeds that both have, where these are two or more."],
+    notes: [
+      "Paired over the seeds that both have, where these are two or more; in brackets the 95 % interval." +
+        whyWithoutInterval(shown),
+    ],
   };
+}
+
+/** Why numbers stand without an interval, sentences; empty where all have one. */
+function whyWithoutInterval(differences: readonly Difference[]): string {
+  const without = differences.filter(({ interval }) => interval === null);
+  const equal = without.some(hasNoSpread);
+  const few = without.some((difference) => !hasNoSpread(difference));
+  return (
+    (equal
+      ? " No interval where the seeds' differences, or the values on both sides, are equal: no spread to judge by."
+      : "") + (few ? " No interval where there are too few seeds for one." : "")
+  );
 }
 
 function seededPlanes(variant: Variant, stages: readonly string[]): SeededPlaneSummary[] {
@@ -141,7 +177,7 @@ function seededPlanes(variant: Variant, stages: readonly string[]): SeededPlaneS
 }
 
 function differenceCell(difference: Difference | null): Cell {
-  const format = (value: number) => signed(value, (size) => formatFixed(size, 3));
+  const format = (value: number) => signed(value, (size) => formatSignificant(size, 3));
   const interval = difference?.interval ?? null;
   const text = difference === null ? nothing : format(difference.difference);
   return {

@@ -30,44 +30,116 @@ export function sensitivityTable(conclusions: readonly Conclusion[], title: stri
   };
 }
 
-/** Columns of a terminal line. */
+/** Columns of a terminal line, where the terminal does not say, and at least. */
 const LINE = 120;
+const NARROWEST = 72;
 
-/** Columns a conclusion may take in it, and those that shorter ones are filled up to: the rest is for settings. */
-const STATEMENT = 64;
-const ALIGNED = 50;
+/** Columns that a conclusion has at least. */
+const NARROWEST_STATEMENT = 20;
+
+/** Between two columns of the table. */
+const GAP = "  ";
+
+/** Verdicts that are counted, beside a conclusion. */
+const counted = ["holds", "flips", "cannot tell"] as const;
+
+/** A conclusion of which some setting tells something. */
+interface SummaryRow {
+  readonly statement: string;
+  readonly number: string;
+  /** Settings with each verdict, in the order of `counted`. */
+  readonly counts: readonly string[];
+  /** Under the row: the settings that flip it. */
+  readonly flips: string | null;
+}
 
 /**
- * What a sweep found, in lines of at most 120 columns: how many conclusions hold, flip, or cannot be told; then one line
- * for each of which some setting tells something, `holds in 14 of 15; flips: sigma 1`. The others are only counted.
+ * What a sweep found, in lines as wide as the terminal: how many conclusions hold, flip, or cannot be told; then a row for
+ * each of which some setting tells something, with the settings that flip it under it. The others are only counted.
+ *
+ * @param width - columns of a line
  */
 export function sensitivitySummary(
   conclusions: readonly Conclusion[],
   title: string,
   notes: readonly string[],
+  width = LINE,
 ): string {
+  const line = Math.max(NARROWEST, width);
   const told = conclusions.filter(({ findings, counts }) => counts["cannot be told"] < findings.length);
-  const rows = told.map((conclusion) => ({
-    statement: shortStatement(conclusion.statement),
-    value: valueCell(conclusion.findings[0]!).text,
-    conclusion,
-  }));
-  const widths = {
-    statement: Math.min(ALIGNED, Math.max(...rows.map(({ statement }) => statement.length))),
-    value: Math.max(...rows.map(({ value }) => value.length)),
-  };
-  const lines = rows.map(({ statement, value, conclusion }) => {
-    const aligned = `${statement.padEnd(widths.statement)}  ${value.padStart(widths.value)}  `;
-    const tight = `${statement}  ${value}  `;
-    const start = [aligned, tight].find(({ length }) => shortVerdicts(conclusion, LINE - length) !== null) ?? aligned;
-    return start + (shortVerdicts(conclusion, LINE - start.length) ?? verdictCounts(conclusion));
-  });
+  const prose = (sentences: readonly string[]) => sentences.flatMap((sentence) => wrapped(sentence, line));
   const paragraphs = [
-    [...wrapped(title), ...wrapped(countSentence(conclusions))],
-    ...(lines.length > 0 ? [lines] : []),
-    ...(notes.length > 0 ? [notes.flatMap(wrapped)] : []),
+    prose([title, countSentence(conclusions)]),
+    ...(told.length > 0 ? [summaryLines(told, line), prose(legend(told))] : []),
+    prose(notes),
   ];
-  return `${paragraphs.map((paragraph) => paragraph.join("\n")).join("\n\n")}\n`;
+  return paragraphs
+    .filter((lines) => lines.length > 0)
+    .map((lines) => `${lines.join("\n")}\n`)
+    .join("\n");
+}
+
+/** The table with its headings. */
+function summaryLines(told: readonly Conclusion[], line: number): string[] {
+  const of = told[0]!.findings.length;
+  const headings = { statement: "conclusion", number: "default [95 %]", counts: counted, flips: null };
+  const rows: SummaryRow[] = [headings, ...told.map(summaryRow)];
+  const widths = {
+    number: Math.max(...rows.map(({ number }) => number.length)),
+    counts: counted.map((_, at) => Math.max(...rows.map(({ counts }) => counts[at]!.length))),
+  };
+  const beside = [widths.number, ...widths.counts].reduce((sum, width) => sum + GAP.length + width, 0);
+  const longest = Math.max(...rows.map(({ statement }) => statement.length));
+  const room = Math.min(longest, Math.max(NARROWEST_STATEMENT, line - beside));
+  const lines = rows.flatMap(({ statement, number, counts, flips }) => {
+    const [first, ...rest] = wrapped(statement, room, "  ");
+    const numbers = [number.padStart(widths.number), ...counts.map((count, at) => count.padStart(widths.counts[at]!))];
+    const under = flips === null ? [] : wrapped(`    ${flips}`, line, "    ");
+    return [[first!.padEnd(room), ...numbers].join(GAP), ...rest, ...under];
+  });
+  const overCounts = `in so many of ${of} settings`;
+  return [overCounts.padStart(room + beside), ...lines];
+}
+
+function summaryRow(conclusion: Conclusion): SummaryRow {
+  const { statement, findings, counts } = conclusion;
+  const flipped = findings.filter(({ verdict }) => verdict === "flips" || verdict === "no");
+  return {
+    statement,
+    number: isOrder(conclusion) ? `τ ≥ ${lowestAgreement(findings)}` : valueCell(findings[0]!).text,
+    counts: [counts.holds + counts.yes, counts.flips + counts.no, counts["cannot be told"]].map(String),
+    flips: flipped.length === 0 ? null : `flips with ${someOf(flipped, MOST_NAMED)}`,
+  };
+}
+
+/** Settings that are named under a conclusion; more are counted. */
+const MOST_NAMED = 6;
+
+function someOf(findings: readonly SettingFinding[], most: number): string {
+  const names = findings.map(({ setting }) => setting);
+  return names.length > most ? `${names.slice(0, most).join(", ")} and ${names.length - most} more` : names.join(", ");
+}
+
+const isOrder = ({ threshold }: Conclusion) => threshold === null;
+
+/** The least that any setting's order agrees with the default's. */
+function lowestAgreement(findings: readonly SettingFinding[]): string {
+  const known = findings.flatMap(({ value }) => (value === null ? [] : [value]));
+  return known.length === 0 ? nothing : formatFixed(Math.min(...known), 3);
+}
+
+/** What stands in the table, as far as it does. */
+function legend(told: readonly Conclusion[]): string[] {
+  const asks = told.some(({ findings }) => findings[0]!.verdict === "cannot be told");
+  return [
+    ...(asks ? ['After "whether", which the default setting cannot tell, "holds" counts yes and "flips" no.'] : []),
+    ...(told.some(isOrder)
+      ? [
+          "τ: Kendall's rank correlation (τ_b) of an order with the default's, 1 for the same and −1 for the reverse; the " +
+            "lowest of all settings, also of those that cannot tell.",
+        ]
+      : []),
+  ];
 }
 
 /** `12 of 70 conclusions hold in every setting, 3 flip in some, 55 cannot be told in any.` */
@@ -89,50 +161,26 @@ function countSentence(conclusions: readonly Conclusion[]): string {
   return `${every} of ${conclusions.length} ${conclusionsHold} in every setting${rest.join("")}.`;
 }
 
-/** `holds in 10 of 15; flips: sigma 1, sigma 2 and 3 more`: three names, or as many as fit; null without room for one. */
-function shortVerdicts(conclusion: Conclusion, room: number): string | null {
-  const { findings, counts } = conclusion;
-  if (counts.flips === 0) return verdictCounts(conclusion);
-  const flipped = findings.filter(({ verdict }) => verdict === "flips").map(({ setting }) => setting);
-  const held = `holds in ${counts.holds} of ${findings.length}`;
-  const lines = [3, 2, 1].map((most) => `${held}; flips: ${someOf(flipped, most)}`);
-  return lines.find((line) => line.length <= room) ?? null;
-}
-
-/** `holds in 10 of 15; flips in 5`; where the default cannot tell `yes in 3, no in 2 of 15`. */
-function verdictCounts({ findings, counts }: Conclusion): string {
-  if (findings[0]!.verdict === "cannot be told") {
-    const answers = (["yes", "no"] as const).filter((verdict) => counts[verdict] > 0);
-    return `${answers.map((verdict) => `${verdict} in ${counts[verdict]}`).join(", ")} of ${findings.length}`;
-  }
-  const held = `holds in ${counts.holds} of ${findings.length}`;
-  return counts.flips > 0 ? `${held}; flips in ${counts.flips}` : held;
-}
-
-function someOf(names: readonly string[], most: number): string {
-  const more = names.length - most;
-  return more > 0 ? `${names.slice(0, most).join(", ")} and ${more} more` : names.join(", ");
-}
-
-/** At most 64 columns: of an order the first and the last stage, else both ends of the sentence. */
-function shortStatement(statement: string): string {
-  if (statement.length <= STATEMENT) return statement;
-  const stages = statement.split(" < ");
-  const short = stages.length > 2 ? `${stages[0]} < … < ${stages.at(-1)}` : statement;
-  if (short.length <= STATEMENT) return short;
-  const end = Math.floor((STATEMENT - 1) / 2);
-  return `${short.slice(0, STATEMENT - 1 - end)}…${short.slice(-end)}`;
-}
-
-/** Lines of at most 120 columns, broken at spaces. */
-function wrapped(text: string): string[] {
+/** Lines of at most so many columns, broken at spaces, and within a word where it is longer than a line. */
+function wrapped(text: string, width: number, indent = ""): string[] {
   const lines: string[] = [];
-  for (const word of text.split(/\s+/)) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= LINE) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
+  let line = /^ */.exec(text)![0];
+  let isEmpty = true;
+  for (let word of text.trim().split(/ +/)) {
+    if (!isEmpty && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = indent;
+      isEmpty = true;
+    }
+    while (isEmpty && line.length + word.length > width) {
+      lines.push(line + word.slice(0, width - line.length));
+      word = word.slice(width - line.length);
+      line = indent;
+    }
+    line += isEmpty ? word : ` ${word}`;
+    isEmpty = false;
   }
-  return lines;
+  return [...lines, line];
 }
 
 /** A row for each conclusion and setting. */
