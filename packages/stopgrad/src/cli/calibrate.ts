@@ -1,6 +1,6 @@
 // `stopgrad calibrate`: the estimators of mutual information on Gaussians whose information is known, and where they fail.
 import { statSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { getThreads } from "@stopgrad/torch";
 import { didYouMean } from "../experiment/suggest.js";
@@ -19,6 +19,7 @@ import { calibrationChart } from "../report/charts/calibration.js";
 import { renderSvg } from "../report/render.js";
 import { renderCsv, renderMarkdown, renderText } from "../report/table.js";
 import { calibrationGrids, calibrationRegions, calibrationTable } from "../report/tables/calibration.js";
+import { writeWhole } from "../write-whole.js";
 import { type CommonOptions, note, print, printJson, UsageError, WorkError } from "./context.js";
 import { duration } from "./progress.js";
 
@@ -121,7 +122,7 @@ async function write(folder: string, results: readonly CalibrationResult[]): Pro
   const files = Object.entries(contents).map(([name, text]) => ({ path: join(folder, name), text }));
   const made = makeFolder(folder);
   try {
-    for (const { path, text } of files) await writeFile(path, text);
+    for (const { path, text } of files) writeWhole(path, text);
   } catch (error) {
     if (made.length > 0) for (const { path } of files) await rm(path, { force: true });
     removeFolders(made);

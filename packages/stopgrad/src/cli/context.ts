@@ -75,12 +75,17 @@ export interface DescribedError {
 export function describeError(error: unknown): DescribedError {
   if (!(error instanceof Error)) return { message: String(error), code: exitCodes.failure };
   const { message } = error;
-  if (namesNoRun(error)) return { message, code: exitCodes.usage };
+  if (namesNoRun(error) || asksForNonsense(error)) return { message, code: exitCodes.usage };
   const code = expectedErrors[error.constructor.name] ?? expectedErrors[error.name];
   if (code !== undefined) return { message, code };
   const system = describeSystemError(error);
   if (system !== null) return { message: system, code: exitCodes.failure };
   return { message, code: exitCodes.failure, ...(error.stack ? { trace: error.stack } : {}) };
+}
+
+/** Of a run: epochs that are no numbers, a stage of another network. */
+function asksForNonsense(error: Error): boolean {
+  return error.name === "TrainedNetworkError" && (error as { wrong?: unknown }).wrong === true;
 }
 
 /** A run, or a folder of runs, that is not there: as wrong as a file that is not there. */

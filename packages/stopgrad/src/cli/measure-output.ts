@@ -41,7 +41,7 @@ export function printRows(task: Task, found: Found): void {
     const label = `  ${row.what.padEnd(whatWidth)}  ${row.of.padEnd(ofWidth)}`;
     print(`${label}  ${inWords(row, document, options.level)}`);
   }
-  if (name === "nhsic" && full && !isExact(full)) print(`  ${belowExact(full, settings)}`);
+  if (name === "nhsic" && full && !isExact(full)) print(`  ${offExact(full, settings)}`);
   if (entry.kind === "sample" && rows.some(lacksInterval)) note(HOW_TO_HAVE_INTERVALS);
 }
 
@@ -100,9 +100,11 @@ function isExact({ approximation, rank, samples }: FullSet): boolean {
 }
 
 /** The spectrum's tail that an approximation misses counts the more in nHSIC, the smaller its ridge is. */
-function belowExact({ rank }: FullSet, { epsilon, kernel }: Record<string, unknown>): string {
+function offExact({ rank, approximation }: FullSet, { epsilon, kernel }: Record<string, unknown>): string {
   const but = kernel === "linear" ? `; arrays of at most ${rank} features are exact` : "";
-  return `an approximation of rank ${rank} is below the exact value, the more so the smaller epsilon is (here ${epsilon})${but}`;
+  const side =
+    approximation === "nystrom" ? "is below the exact value" : "is mostly below the exact value, and can be above";
+  return `an approximation of rank ${rank} ${side}, far off where epsilon is small (here ${epsilon})${but}`;
 }
 
 interface Document {
@@ -140,7 +142,7 @@ function documentOf(row: Row, { kind }: Measure, intervals: IntervalOptions): Do
 
 /** `5.7088178 ± 0.18 (standard error), 95 % [5.3496120, 6.0680236]; against 5.2000000: +0.5088, 95 % [0.1234, 0.9012]`. */
 function inWords({ value }: Row, document: Document, level: number): string {
-  const percent = Number((100 * level).toFixed(2));
+  const percent = Number((100 * level).toPrecision(9));
   const range = (interval: readonly [number, number], digits: number) =>
     `[${interval.map((end) => end.toPrecision(digits)).join(", ")}]`;
   const inDigits = (found: number, digits: number) =>

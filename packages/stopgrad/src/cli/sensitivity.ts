@@ -1,6 +1,5 @@
 // `stopgrad sensitivity`: does a conclusion from nHSIC change with kernel, width, ridge, batch size, split or distance?
 // Of runs: their paths through the information plane, from the weights they kept. Of files: the order of representations.
-import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type NamedArray, openArray, openArrays, readLabels } from "../data/arrays.js";
 import { ofArrays, type Representations } from "../experiment/representations.js";
@@ -36,6 +35,7 @@ import {
   type VariantPaths,
 } from "../statistics/index.js";
 import { openStore, type RunRecord } from "../store/index.js";
+import { writeWhole } from "../write-whole.js";
 import {
   type CommonOptions,
   dataFolders,
@@ -378,7 +378,7 @@ async function write(folder: string, { title, settings, conclusions, notes }: Fo
     makeFolder(folder);
     return contents.map(([name, text]) => {
       const file = join(folder, name);
-      writeFileSync(file, text);
+      writeWhole(file, text);
       return file;
     });
   } catch (error) {

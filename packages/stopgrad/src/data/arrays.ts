@@ -234,9 +234,19 @@ function classNumbers(name: string, tensor: Tensor): number[] {
   if (tensor.dim === 2 && tensor.size(1) > 1) {
     return scope(() => {
       const hot = tensor.to("float64");
-      const isOneHot = hot.mul(hot).sub(hot).abs().sum().item() === 0 && hot.sum([1]).sub(1).abs().sum().item() === 0;
-      if (!isOneHot) throw refuse();
-      return hot.argmax(1).toNumbers();
+      const amiss = hot
+        .mul(hot)
+        .ne(hot)
+        .any(1)
+        .logicalOr(hot.sum([1]).ne(1))
+        .toNumbers(); // of each row
+      const row = amiss.findIndex((wrong) => wrong !== 0);
+      if (row < 0) return hot.argmax(1).toNumbers();
+      const numbers = hot.select(0, row).toNumbers();
+      const shown = numbers.length > 8 ? `${numbers.slice(0, 8).join(", ")}, ...` : numbers.join(", ");
+      throw new ArrayError(
+        `${name}: row ${row} is [${shown}]; expected one-hot rows, a single 1 and else 0, or labels [N]`,
+      );
     });
   }
   const values = scope(() => tensor.reshape([-1]).toNumbers());

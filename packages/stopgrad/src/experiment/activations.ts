@@ -146,7 +146,7 @@ class StreamedFile {
 
   append(batch: Tensor): void {
     scope(() => {
-      if (this.dtype === "float16") this.#requireSmall(batch);
+      this.#requireFinite(batch);
       const converted = batch.to(this.dtype);
       const values = (converted.device === "cpu" ? converted : converted.toDevice("cpu")).toTypedArray();
       this.#write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
@@ -206,9 +206,12 @@ class StreamedFile {
     });
   }
 
-  #requireSmall(batch: Tensor): void {
-    const largest = amax(batch.abs()).item();
-    if (Number.isFinite(largest) && largest > LARGEST_FLOAT16) {
+  #requireFinite(batch: Tensor): void {
+    const largest = amax(batch.abs()).item(); // NaN where there is one
+    if (!Number.isFinite(largest)) {
+      throw new TrainedNetworkError(`${this.name} holds NaN or infinity: the weights do, or make them of these images`);
+    }
+    if (this.dtype === "float16" && largest > LARGEST_FLOAT16) {
       throw new TrainedNetworkError(
         `${this.name} holds numbers up to ${largest.toPrecision(4)}, beyond the ${LARGEST_FLOAT16} of float16; use --dtype float32`,
       );
@@ -254,7 +257,8 @@ function requireRoom(
   const needed = planned.reduce((sum, { shape }) => sum + sizeOf(shape), 8 * count);
   const { bavail, bsize } = statfsSync(folder);
   if (needed <= bavail * bsize) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  const gigabytes = (bytes: number) =>
+    bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
   throw new TrainedNetworkError(
     `the activations take ${gigabytes(needed)}, and ${folder} has room for ${gigabytes(bavail * bsize)}; ` +
       "choose --stages, fewer --samples or --dtype float16",

@@ -26,6 +26,14 @@ import { nearest } from "./suggest.js";
 /** A run cannot be looked at. The message says why, and what would help. */
 export class TrainedNetworkError extends Error {
   override readonly name = "TrainedNetworkError";
+
+  /** @param wrong - whether what was asked for cannot be, whatever the run has */
+  constructor(
+    message: string,
+    readonly wrong: boolean = false,
+  ) {
+    super(message);
+  }
 }
 
 /** Which images: a data set with its options, and how many of each split. */
@@ -105,7 +113,7 @@ export class TrainedNetwork {
     if (wanted === "all") return all;
     const asked = wanted.split(",").map((text) => Number(text.trim() || Number.NaN));
     if (asked.some((epoch) => !Number.isInteger(epoch) || epoch < 0)) {
-      throw new TrainedNetworkError(`expected last, all or epochs such as 1,5,20, got ${wanted}`);
+      throw new TrainedNetworkError(`expected last, all or epochs such as 1,5,20, got ${wanted}`, true);
     }
     for (const epoch of asked) this.#savedAt(epoch);
     return [...new Set(asked)].sort((a, b) => a - b);
@@ -152,6 +160,7 @@ export class TrainedNetwork {
       const near = nearest(name, all);
       throw new TrainedNetworkError(
         `run ${this.id} has no stage ${name} (stages: ${all.join(", ")})${near ? `; did you mean ${near}?` : ""}`,
+        true,
       );
     }
     return [...all.keys()].filter((at) => names.includes(all[at]!));

@@ -1,9 +1,10 @@
 // A report on disk: report.html, and each table and chart as a file of its own for papers and further work.
-import { createHash, randomBytes } from "node:crypto";
-import { readdir, rename, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { createHash } from "node:crypto";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { slug } from "../experiment/identity.js";
 import { makeFolder } from "../folders.js";
+import { writeWhole } from "../write-whole.js";
 import { chartNames, overEpochs } from "./charts/index.js";
 import type { ReportRun } from "./comparison.js";
 import { buildReport, type ReportOptions } from "./html.js";
@@ -48,7 +49,7 @@ export async function writeReport(
   contents.set(page, report.html);
   makeFolder(join(directory, "tables"));
   makeFolder(join(directory, "charts"));
-  for (const [file, text] of contents) await writeWhole(file, text);
+  for (const [file, text] of contents) writeWhole(file, text);
   const earlier = await readdir(join(directory, "charts"));
   const possible = [
     join(directory, "tables", `${seriesName}.csv`),
@@ -69,15 +70,3 @@ const formerNames = ["measures"];
 
 /** Charts of which there is one a measure. */
 const ofMeasure = new RegExp(`^${overEpochs}[a-z0-9-]+\\.(svg|vl\\.json)$`);
-
-/** Writes beside the file and renames, so that a reader never sees half of it. */
-async function writeWhole(file: string, text: string): Promise<void> {
-  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}.tmp`);
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}

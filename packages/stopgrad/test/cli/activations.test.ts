@@ -141,6 +141,30 @@ describe("activations", () => {
     }
   });
 
+  it("that are not finite are refused, whatever the type, and nothing is left", async () => {
+    for (const [dtype, wrong] of [
+      ["float32", Number.NaN],
+      ["float16", Number.POSITIVE_INFINITY],
+    ] as const) {
+      const spoilt = zeros([3, 2]);
+      spoilt.select(0, 1).fill_(wrong);
+      const labels = { labels: zeros([3], { dtype: "int64" }), classes: 1 };
+      const source = ofArrays(
+        [{ name: "first", tensor: spoilt }],
+        { name: "x", tensor: zeros([3, 4]) },
+        labels,
+        "hand-on",
+      );
+      const out = join(trained.home, `spoilt-${dtype}`);
+      const origin = {};
+      await expect(writeActivations(source, { folder: out, dtype, format: "npy", origin })).rejects.toThrow(
+        "first holds NaN or infinity",
+      );
+      source.dispose();
+      expect(existsSync(out)).toBe(false);
+    }
+  });
+
   it("that fail at last leave what was there before, and nothing new", async () => {
     const written = (out: string, publish: () => void) => {
       const source = ofArrays(

@@ -394,6 +394,22 @@ describe("memory", () => {
 });
 
 describe("streams", () => {
+  it.skipIf(!existsSync("/dev/full"))("say in one sentence that standard output cannot be written", () => {
+    for (const args of [
+      ["measure", "--list"],
+      ["reproduce", "--list", "--json"],
+    ]) {
+      const full = openSync("/dev/full", "w");
+      const { status, stderr } = spawnSync(process.execPath, [program, ...args], {
+        stdio: ["ignore", full, "pipe"],
+        encoding: "utf8",
+      });
+      closeSync(full);
+      expect(stderr).toBe("stopgrad: standard output cannot be written: cannot write: the disk is full\n");
+      expect(status).toBe(1);
+    }
+  });
+
   it("may be closed by who reads them", async () => {
     const runs = folder();
     put(runs, "file.yaml", smallest);

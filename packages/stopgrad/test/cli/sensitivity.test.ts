@@ -93,7 +93,7 @@ describe("of runs", () => {
     expect(conclusions[0].findings[0].reason).toBe("3 mini-batches, where a verdict needs 4");
 
     const wrong = await run("sensitivity", id!, "--batch", "16", "--stages", "conv9");
-    expect(wrong.code).toBe(1);
+    expect(wrong.code).toBe(2);
     expect(wrong.stderr).toContain("has no stage conv9");
   });
 
@@ -255,9 +255,9 @@ variants:
       [["--samples", "8"], 1, "the default setting needs two batches of 8, and there are 8 samples"],
       [["--samples", "65"], 1, `--samples: expected 1 to 64, as many as run ${id} has of its test images, got 65`],
       [["--epochs", "0,1"], 1, "expected 3 epochs or more, got 2"],
-      [["--epochs", "soon"], 1, "expected last, all or epochs such as 1,5,20, got soon"],
+      [["--epochs", "soon"], 2, "expected last, all or epochs such as 1,5,20, got soon"],
       [["--epochs", "0,1,9"], 1, "has no weights of epoch 9, only of epochs 0, 1 and 2"],
-      [["--stages", "fc9"], 1, "has no stage fc9"],
+      [["--stages", "fc9"], 2, "has no stage fc9"],
       [["--out", "occupied"], 1, "the results cannot be written to"],
       [["--grid=twice"], 2, "grid"],
       [["no-such-run"], 1, "no-such-run"],

@@ -48,12 +48,12 @@ describe("stopgrad toy", () => {
 
   it.each([
     [["--lambda", "-1"], "toy: lambda: expected a number, at least 0, got -1"],
-    [["--lambda", ""], "toy: lambda: expected a number, at least 0, got NaN"],
+    [["--lambda", ""], "toy: lambda: expected a number, at least 0, got nothing"],
     [["--steps", "0"], "toy: steps: expected a whole number from 1"],
     [["--points", "2001"], "toy: points: expected an even number"],
     [["--head", "cubic"], "toy: head: expected one of linear, mlp, e2e, got cubic"],
     [["--penalty", "cubic"], "toy: penalty: expected one of lagrangian, quadratic, got cubic"],
-    [["--seeds", "1,one"], "toy: seeds: expected whole numbers from 0 to 4,294,967,295, got NaN"],
+    [["--seeds", "1,one"], "toy: seeds: expected whole numbers from 0 to 4,294,967,295, got one"],
   ])("refuses %j with exit code 2", async (args, message) => {
     const home = folder();
     const finished = await stopgrad(["toy", ...args, "--json"], { cwd: home });

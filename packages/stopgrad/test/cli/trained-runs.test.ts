@@ -152,12 +152,12 @@ describe("measure --run", () => {
       [
         ["measure", "nhsic", "--run", trained.e2e, "--epochs", "some"],
         "expected last, all or epochs such as 1,5,20, got some",
-        1,
+        2,
       ],
       [
         ["measure", "nhsic", "--run", trained.e2e, "--stages", "conv3"],
         new RegExp(`^run ${trained.e2e} has no stage conv3 \\(stages: ${stages}.*\\); did you mean conv`),
-        1,
+        2,
       ],
       [
         ["measure", "nhsic", "--run", trained.e2e, "--samples", "129"],
