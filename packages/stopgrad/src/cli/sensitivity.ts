@@ -144,6 +144,9 @@ function ofFiles(options: SensitivityOptions, ticker: Ticker): Found {
 function openFiles({ x: inputFile, y: labelFile, z: files = [] }: SensitivityOptions): Representations {
   const x = inputFile === undefined ? null : openArray(inputFile);
   const labels = labelFile === undefined ? null : readLabels(labelFile);
+  if (labels && labels.classes < 2) {
+    throw new WorkError(`${labels.name} holds a single class; expected labels of at least two`);
+  }
   const z = files.flatMap(openArrays);
   requireSameSamples([...(x ? [x] : []), ...(labels ? [{ name: labels.name, tensor: labels.labels }] : []), ...z]);
   return ofArrays(z, x, labels);

@@ -234,5 +234,10 @@ function batches(size: number, batch: number): number[] {
 }
 
 function combined(a: Tensor | null, b: Tensor | null): number {
-  return a === null || b === null ? Number.NaN : nhsic.combine(a, b, {});
+  if (a === null || b === null) return Number.NaN;
+  const value = nhsic.combine(a, b, {});
+  return Math.abs(value) < ROUNDING ? 0 : value;
 }
+
+/** nHSIC of a constant, or of a batch of one class, is 0 but for rounding, in which there is no order. */
+const ROUNDING = 1e-12;

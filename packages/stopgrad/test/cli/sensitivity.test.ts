@@ -307,6 +307,27 @@ describe("of files", () => {
     expect(conclusions.map(({ statement }: { statement: string }) => statement).join()).toContain("nHSIC(Y,Z)");
   });
 
+  it("draws nothing from rounding: one class is refused, constants have no order", async () => {
+    put(home, "one.npy", npy([COUNT], new BigInt64Array(COUNT).fill(3n)));
+    const refused = await run("sensitivity", "--y", "one.npy", "--z", "far.npy", "near.npy", "--batch", "16");
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      "stopgrad: one.npy holds a single class; expected labels of at least two\n",
+    ]);
+    for (const [name, value] of [
+      ["low.npy", 0.1],
+      ["high.npy", 0.7],
+    ] as const) {
+      put(home, name, npy([COUNT, 8], new Float32Array(COUNT * 8).fill(value)));
+    }
+    const { conclusions } = json(
+      await run("sensitivity", "--y", "y.npy", "--z", "low.npy", "high.npy", "--batch", "16", "--json"),
+    );
+    for (const { findings } of conclusions) {
+      for (const { verdict } of findings) expect(verdict).toBe("cannot be told");
+    }
+  });
+
   it("takes all combinations of settings, of which one change at a time are some (--grid)", async () => {
     const args = ["sensitivity", "--y", "y.npy", "--z", "far.npy", "near.npy", "--batch", "16", "--json"];
     const [some, all] = [json(await run(...args)), json(await run(...args, "--grid"))];
