@@ -195,7 +195,7 @@ function groupRuns(runs: readonly ReportRun[], severalNames: boolean): Group[] {
   const twinsOf = ({ name, variant }: Sorted) => all.filter((one) => one.name === name && one.variant === variant);
   return all.map((group): Group => {
     const { name, variant, flat } = group;
-    const own = differingPaths(twinsOf(group).map((twin) => twin.flat));
+    const own = tellingPaths(twinsOf(group).map((twin) => twin.flat));
     const told = own.map((path) => `${path}=${flat.get(path) ?? "none"}`);
     const plain = variant === "" ? name : severalNames ? `${name}: ${variant}` : variant;
     const ofExperiment = all.filter((one) => one.name === name);
@@ -206,6 +206,20 @@ function groupRuns(runs: readonly ReportRun[], severalNames: boolean): Group[] {
       circumstances: JSON.stringify([name, ...[...varied].sort().map((path) => [path, flat.get(path) ?? null])]),
     };
   });
+}
+
+/** Settings that a name says at most, unless it takes more to tell variants apart. */
+const MOST_TOLD = 6;
+
+/** Paths whose values tell all apart: those that are not the same in all, or of many such as few as it takes. */
+function tellingPaths(all: readonly Map<string, string>[]): string[] {
+  const differing = differingPaths(all);
+  if (differing.length <= MOST_TOLD) return differing;
+  const kinds = (paths: readonly string[]) =>
+    new Set(all.map((flat) => JSON.stringify(paths.map((path) => flat.get(path) ?? null)))).size;
+  const told: string[] = [];
+  for (const path of differing) if (kinds([...told, path]) > kinds(told)) told.push(path);
+  return told;
 }
 
 /** Paths that are not the same in all, in the order of the first that has them. */

@@ -74,6 +74,21 @@ describe("runs put in order", () => {
     ]);
   });
 
+  it("of many such settings names as few as tell the rows apart", () => {
+    const runs = syntheticRuns({ seeds: [1, 2, 3] }).slice(0, 3);
+    const observing = (run: ReportRun, k: number, bins: number) => {
+      const many = Object.fromEntries(["a", "b", "c", "d", "e", "f", "g"].map((name) => [name, 10 * k + bins]));
+      const observe = { knn: { k }, binning: { bins }, ...(k === 3 ? {} : { geometry: many }) };
+      return change(run, { seed: 1, settings: { ...(run.record.settings as object), observe } });
+    };
+    const { variants } = compareRuns([observing(runs[0]!, 3, 8), observing(runs[1]!, 4, 8), observing(runs[2]!, 4, 9)]);
+    expect(variants.map(({ label }) => label)).toEqual([
+      "e2e (observe.knn.k=3, observe.binning.bins=8)",
+      "e2e (observe.knn.k=4, observe.binning.bins=8)",
+      "e2e (observe.knn.k=4, observe.binning.bins=9)",
+    ]);
+  });
+
   it("takes differences only between variants that share all other settings", () => {
     const runs = [...syntheticRuns({ epochs: 5, seeds: [1, 2] }), ...syntheticRuns({ epochs: 20, seeds: [1, 2] })];
     const comparison = compareRuns(runs);
