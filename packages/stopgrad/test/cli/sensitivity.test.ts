@@ -260,7 +260,7 @@ variants:
       [["--stages", "fc9"], 2, "has no stage fc9"],
       [["--out", "occupied"], 1, "the results cannot be written to"],
       [["--grid=twice"], 2, "grid"],
-      [["no-such-run"], 1, "no-such-run"],
+      [["no-such-stage"], 2, "has no stage no-such-stage"],
     ];
     for (const [flags, code, message] of wrong) {
       const refused = await run("sensitivity", id, "--batch", "8", "--samples", "16", "--stages", "fc3", ...flags);
