@@ -24,7 +24,7 @@ describe.each([
       const [mine, theirs] = [make(), make()];
       const [result, expected] = [resizeByProducts(mine, height, width), resize(theirs, height, width)];
       expect(result.shape).toEqual([2, 3, height, width]);
-      expectClose(result.toNumbers(), expected.toNumbers(), 1e-6); // parts are of 32 bits
+      expectClose(result.toNumbers(), expected.toNumbers(), 4e-6); // parts are of 32 bits, of positions up to 8
       result.mul(probe).sum().backward();
       expected.mul(probe).sum().backward();
       expectClose(mine.grad!.toNumbers(), theirs.grad!.toNumbers(), 1e-5);
