@@ -1,5 +1,6 @@
 // A file is whole or as it was: also where the disk is full, and where the name is taken by a folder.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -30,9 +31,13 @@ it("says which file cannot be written, and leaves nothing of its own", () => {
 it("keeps the old text where the new one cannot be written whole", () => {
   const file = join(folder, "a.md");
   writeFileSync(file, "before");
-  const unwritable = { toString: () => "" } as unknown as string; // refused by the file system's functions while writing
-  expect(() => writeWhole(file, unwritable)).toThrow(TypeError);
+  const module = new URL("../dist/write-whole.js", import.meta.url).href;
+  const script = `const { writeWhole } = await import("${module}");
+    try { writeWhole("${file}", "x".repeat(100000)); } catch ({ code, path }) { console.log(code, path); }`;
+  // No file of more than 8 blocks of 1024 bytes: the writing fails in the middle.
+  const limited = 'ulimit -f 8; exec "$0" --input-type=module --eval "$1"';
+  const { stdout } = spawnSync("bash", ["-c", limited, process.execPath, script], { encoding: "utf8" });
+  expect(stdout).toBe(`EFBIG ${file}\n`);
   expect(readFileSync(file, "utf8")).toBe("before");
-  expect(existsSync(file)).toBe(true);
   expect(readdirSync(folder)).toEqual(["a.md"]);
 });

@@ -1,11 +1,10 @@
 // The inner loops of gram-operators.cc, compiled once for each instruction set like those of the other *-loops.h. The
-// file that includes this defines `Doubles`, `kDoubles` lanes of them and `transpose` before it.
+// file that includes this defines `Doubles`, `kDoubles` lanes of them and `transpose` before it. Panels are of `kPanel` (kernels.h).
 //
 // Samples lie as panels of eight, `[panel][feature][8]`: features of a whole panel side by side, so that a product of two
 // panels is one multiply-add a feature for each sample of the second, without a sum across lanes. Every entry of the
 // result is summed feature by feature in order, whatever the instruction set, so that all give the same bits.
 
-constexpr int64_t kPanel = 8;
 /** Vectors of a panel's eight samples. */
 constexpr int kPanelVectors = static_cast<int>(kPanel / kDoubles);
 

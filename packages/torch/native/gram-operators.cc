@@ -20,7 +20,6 @@ namespace stopgrad {
 
 namespace {
 
-constexpr int64_t kPanel = 8;
 /** Features at a time: panels of a tile stay in the first cache, all panels of 128 samples in the second. */
 constexpr int64_t kFeatures = 128;
 /** Beyond, a matrix product is as quick and needs no sums of its own for each part. */
@@ -29,8 +28,6 @@ constexpr int64_t kMostSamples = 1024;
 constexpr int64_t kMostSums = 1 << 21;
 constexpr int64_t kMostParts = 16;
 constexpr int64_t kFewestParts = 4;
-
-int64_t roundedUp(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
 
 /** What one part of the features works with: some features of all samples, as they are and as panels. */
 template <typename T>

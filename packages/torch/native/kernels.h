@@ -8,6 +8,11 @@ namespace stopgrad {
 /** Floats that a loop may read or write beyond the positions asked for. */
 constexpr int64_t kSlack = 64;
 
+/** Samples of a panel in gram-loops.h. */
+constexpr int64_t kPanel = 8;
+
+inline int64_t roundedUp(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
+
 /** Loops over feature maps of float (T float) or bfloat16 (T uint16_t, its bits); see normalisation-loops.h. */
 template <typename T>
 struct MapKernels {

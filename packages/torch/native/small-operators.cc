@@ -50,8 +50,6 @@ Geometry geometryOf(at::IntArrayRef input, at::IntArrayRef weight, at::IntArrayR
   return {input[0], input[1], input[2], input[3], weight[0], weight[2], weight[3], padding[0], padding[padding.size() - 1]};
 }
 
-int64_t roundedUp(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
-
 at::Tensor scratch(int64_t floats) { return at::empty({floats}, at::kFloat); }
 
 /** Rows for one call of the loops: as even as can be, at most `most`. */

@@ -4,10 +4,11 @@
 // counts as absent, and where none can be written, images are read once a process.
 //
 // Format: SHA-256 of the rest, a line end, JSON: a list of [name, stamp, sum].
-import { createHash, randomUUID } from "node:crypto";
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { makeFolder } from "../folders.js";
+import { writeWhole } from "../write-whole.js";
 import type { ClassFolders, ImageFile } from "./class-folders.js";
 import { DatasetError } from "./dataset.js";
 import { cacheDirectory } from "./locate.js";
@@ -74,14 +75,10 @@ function writeSums(path: string, sums: Sums): void {
   } catch {
     return;
   }
-  const part = `${path}.${randomUUID()}.part`;
   const rest = JSON.stringify([...sums].map(([name, { stamp, sum }]) => [name, stamp, sum]));
   try {
-    writeFileSync(part, `${sha256(rest)}\n${rest}`, { flag: "wx" });
-    renameSync(part, path);
-  } catch {
-    rmSync(part, { force: true });
-  }
+    writeWhole(path, `${sha256(rest)}\n${rest}`);
+  } catch {} // they are made again
 }
 
 function sha256(of: string | Uint8Array): string {

@@ -2,21 +2,12 @@
 // A file appears under its name only when all of them are whole; until then they are temporary files in the same folder,
 // which a process that is killed leaves behind under names that begin with a dot and end with `.tmp`.
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { amax, FileFormatError, readNpy, saveSafetensors, scope, type Tensor, writeNpz } from "@stopgrad/torch";
 import { makeFolder, removeFolders } from "../folders.js";
 import { describeSystemError } from "../system-error.js";
+import { writeWhole } from "../write-whole.js";
 import type { Representations } from "./representations.js";
 import { TrainedNetworkError } from "./trained-network.js";
 
@@ -267,12 +258,9 @@ function requireRoom(
 
 function writeManifest(folder: string, content: object): void {
   const file = join(folder, MANIFEST);
-  const temporary = join(folder, `.activations.${process.pid}.tmp`);
   try {
-    writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`);
-    renameSync(temporary, file);
+    writeWhole(file, `${JSON.stringify(content, null, 2)}\n`);
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw new FileFormatError(file, describeSystemError(error) ?? (error as Error).message, { cause: error });
   }
 }

@@ -1,13 +1,14 @@
 // Runs side by side: each in a worker process of its own, its events stored here. This process is the store's only
 // writer for its runs; a run that is already done is not done again, one that was interrupted goes on.
 import type { ChildProcess } from "node:child_process";
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { makeFolder } from "../folders.js";
 import { type RunOrigin, type RunRecord, type Store, StoreError } from "../store/index.js";
 import { describeSystemError } from "../system-error.js";
+import { writeWhole } from "../write-whole.js";
 import { newestCheckpoint } from "./checkpoint.js";
 import { runId, settingsHash } from "./identity.js";
 import type { ParentMessage, TrainingEvent, TrainingJob, WorkerMessage } from "./protocol.js";
@@ -242,14 +243,7 @@ async function trainOne(run: PlannedRun, workers: Set<ChildProcess>, options: Ru
 /** Writes them whole or not at all, and not where they stand already: a full disk costs no file that was right. */
 function writeSettings(path: string, text: string): void {
   if (existsSync(path) && readFileSync(path, "utf8") === text) return;
-  const temporary = `${path}.tmp`;
-  try {
-    writeFileSync(temporary, text);
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  writeWhole(path, text);
 }
 
 /** Gives a worker its job, stores what it says, and settles when it has ended. */

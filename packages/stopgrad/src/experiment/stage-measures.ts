@@ -2,7 +2,7 @@
 import type { StageSummary } from "../store/records.js";
 
 /** Those with a name of their own in a stage's summary; all others stand under `measures`. */
-const NAMED = [
+export const NAMED = [
   "nhsicXZ",
   "nhsicYZ",
   "probeTrain",

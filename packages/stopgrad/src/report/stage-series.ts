@@ -1,19 +1,9 @@
 // What was measured of the stages at which times: of every run, whatever measures it observed.
+import { NAMED } from "../experiment/stage-measures.js";
 import { type Comparison, mergeOrder, type ReportRun, trajectory, type Variant } from "./comparison.js";
 
 /** Numbers with a stage that are no measures of it: they are of modules and of the processes that train them. */
 const notMeasures = new Set(["localLoss", "workerPeakBytes", "workerBusySeconds", "workerProcessorSeconds"]);
-
-/** Measures that have a name of their own in a stage's summary, in the order in which they are shown. */
-const named = [
-  "nhsicXZ",
-  "nhsicYZ",
-  "probeTrain",
-  "probeTest",
-  "informationY",
-  "informationAccuracy",
-  "reconstructionError",
-];
 
 /** One recorded value of a measure. */
 export interface StageValue {
@@ -40,7 +30,7 @@ export function stageKeys({ variants }: Comparison): string[] {
       metrics.filter(({ key, stage }) => stage !== "" && !notMeasures.has(key)).map(({ key }) => key),
     ),
   );
-  return [...new Set([...named, ...inSummaries, ...recorded])].filter((key) => recorded.has(key));
+  return [...new Set([...NAMED, ...inSummaries, ...recorded])].filter((key) => recorded.has(key));
 }
 
 /** Keys of measures that some stage of some run has at more than one time. */

@@ -307,21 +307,24 @@ describe("of files", () => {
     expect(conclusions.map(({ statement }: { statement: string }) => statement).join()).toContain("nHSIC(Y,Z)");
   });
 
-  it("draws nothing from rounding: one class is refused, constants have no order", async () => {
+  it("draws nothing from rounding: one class is refused, and in batches of one class there is no order", async () => {
     put(home, "one.npy", npy([COUNT], new BigInt64Array(COUNT).fill(3n)));
     const refused = await run("sensitivity", "--y", "one.npy", "--z", "far.npy", "near.npy", "--batch", "16");
     expect([refused.code, refused.stderr]).toEqual([
       1,
       "stopgrad: one.npy holds a single class; expected labels of at least two\n",
     ]);
-    for (const [name, value] of [
-      ["low.npy", 0.1],
-      ["high.npy", 0.7],
-    ] as const) {
-      put(home, name, npy([COUNT, 8], new Float32Array(COUNT * 8).fill(value)));
-    }
+    // Sorted by class: every batch has one alone, and nothing of the label in it.
+    put(
+      home,
+      "sorted.npy",
+      npy(
+        [COUNT],
+        BigInt64Array.from({ length: COUNT }, (_, at) => BigInt(at < COUNT / 2 ? 0 : 1)),
+      ),
+    );
     const { conclusions } = json(
-      await run("sensitivity", "--y", "y.npy", "--z", "low.npy", "high.npy", "--batch", "16", "--json"),
+      await run("sensitivity", "--y", "sorted.npy", "--z", "far.npy", "near.npy", "--batch", "8", "--json"),
     );
     for (const { findings } of conclusions) {
       for (const { verdict } of findings) expect(verdict).toBe("cannot be told");

@@ -14,7 +14,7 @@ import {
 } from "../../statistics/index.js";
 import { type Comparison, planeBatch, type ReportRun, trajectory, type Variant } from "../comparison.js";
 import { formatFixed, formatSignificant, nothing, signed } from "../format.js";
-import { type Cell, type Table, textCell } from "../table.js";
+import { type Cell, type Column, type Table, textCell } from "../table.js";
 import {
   intervalCell,
   intervalFields,
@@ -79,6 +79,12 @@ export function planeTable(comparison: Comparison): Table {
   };
 }
 
+/** Columns of what is said of all stages together. */
+const acrossStages: readonly Column[] = [
+  { title: "role differentiation", unit: WITH_INTERVAL, align: "right", fields: intervalFields("roleDifferentiation") },
+  { title: "spread of compression", unit: WITH_INTERVAL, align: "right", fields: intervalFields("uniformity") },
+];
+
 /** A row a variant: how much its stages differ in what they do. */
 export function planeOverStagesTable(comparison: Comparison): Table {
   const rows = planeSummaries(comparison)
@@ -91,19 +97,7 @@ export function planeOverStagesTable(comparison: Comparison): Table {
   return {
     name: "plane-over-stages",
     title: "Do the stages take different roles?",
-    columns: withUnitsOfIntervals(
-      [
-        { title: "variant", align: "left", fields: ["variant"] },
-        {
-          title: "role differentiation",
-          unit: WITH_INTERVAL,
-          align: "right",
-          fields: intervalFields("roleDifferentiation"),
-        },
-        { title: "spread of compression", unit: WITH_INTERVAL, align: "right", fields: intervalFields("uniformity") },
-      ],
-      rows,
-    ),
+    columns: withUnitsOfIntervals([{ title: "variant", align: "left", fields: ["variant"] }, ...acrossStages], rows),
     rows,
     notes: [
       "Role differentiation: retention of Y in the last stage minus its mean over the stages between first and last. " +
@@ -142,13 +136,7 @@ export function planeDifferencesTable(comparison: Comparison): Table {
         { title: "stage", align: "left", fields: ["stage"] },
         { title: "compression of X", unit: WITH_INTERVAL, align: "right", fields: intervalFields("compressionX") },
         { title: "retention of Y", unit: WITH_INTERVAL, align: "right", fields: intervalFields("retentionY") },
-        {
-          title: "role differentiation",
-          unit: WITH_INTERVAL,
-          align: "right",
-          fields: intervalFields("roleDifferentiation"),
-        },
-        { title: "spread of compression", unit: WITH_INTERVAL, align: "right", fields: intervalFields("uniformity") },
+        ...acrossStages,
       ],
       rows,
     ),
